@@ -1,0 +1,237 @@
+"""The platform's endpoints as calls that return an `Answer`, never raise for a status, and wait for the pacer.
+
+The one caller of httpx. Requests are built here with headers made once; httpx's cookie jar takes nothing, so that
+no cookie of one customer's row travels with another's.
+"""
+
+import asyncio
+import http.cookiejar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+from urllib.request import Request
+
+import httpx
+import ijson
+from pydantic import TypeAdapter, ValidationError
+
+from importer import __version__
+from importer.api.models import Connection, Project
+from importer.api.problems import Answer, Fate, read_problem, read_retry_after
+from importer.api.transport import AiohttpTransport, Lost, NeverLeft
+from importer.api.wire import Body
+from importer.clock import Clock
+from importer.pacing import Pacer
+from importer.records import Identity
+
+T = TypeVar("T")
+Ready = Callable[[], Awaitable[None]]
+
+_CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
+_CONNECTIONS: TypeAdapter[list[Connection]] = TypeAdapter(list[Connection])
+_PROJECT: TypeAdapter[Project] = TypeAdapter(Project)
+
+
+class _NoCookies(http.cookiejar.CookieJar):
+    """Takes no cookie and gives none."""
+
+    def extract_cookies(self, response: Any, request: Request) -> None:
+        """Take nothing."""
+
+
+class ConnectionsClient:
+    """The endpoints this tool calls, for one project; use it as an async context manager.
+
+    At most `workers` requests are in flight, each starts when the pacer says so and ends within `timeout_s`.
+    """
+
+    def __init__(
+        self, api_root: str, project: str, api_key: str, *, pacer: Pacer, clock: Clock, workers: int, timeout_s: float
+    ) -> None:
+        self.pacer = pacer
+        self._clock = clock
+        self._api_key = api_key
+        self._root = f"{api_root}/v1"
+        self._connections = f"{self._root}/projects/{quote(project, safe='')}/connections"
+        self._project = f"{self._root}/projects/{quote(project, safe='')}"
+        self._in_flight = asyncio.Semaphore(workers)
+        headers = {
+            "X-Api-Key": api_key,
+            "User-Agent": f"importer/{__version__}",
+            "X-Amp-Client": "importer",
+            "X-Amp-Client-Version": __version__,
+            "Accept": "application/json",
+        }
+        self._headers = list(headers.items())
+        self._http = httpx.AsyncClient(
+            transport=AiohttpTransport(connections=workers, timeout_s=timeout_s), cookies=_NoCookies(), trust_env=False
+        )
+
+    async def __aenter__(self) -> "ConnectionsClient":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._http.aclose()
+
+    def __repr__(self) -> str:
+        return f"<client of {self._project}>"
+
+    async def generate(self, body: Body, ready: Ready | None = None) -> Answer[Connection]:
+        """`POST …/connections:generate`. `ready` is awaited when the slot has come, before the first byte leaves."""
+        return await self._send("POST", f"{self._connections}:generate", _CONNECTION, body=body, ready=ready)
+
+    async def patch(self, connection_id: str, body: Body, ready: Ready | None = None) -> Answer[Connection]:
+        """`PATCH …/connections/{id}` with an `updateMask`."""
+        return await self._send("PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
+
+    async def delete(self, connection_id: str) -> Answer[None]:
+        """`DELETE …/connections/{id}`: 204 when it is gone, 404 when it was gone already."""
+        return await self._send("DELETE", self._one(connection_id), None)
+
+    async def get(self, connection_id: str, *, refresh: str | None = None) -> Answer[dict[str, Any]]:
+        """One connection as JSON, without credentials; `refresh="force"` makes the platform refresh its tokens."""
+        query = f"?{urlencode({'refresh': refresh})}" if refresh else ""
+        return await self._send("GET", self._one(connection_id) + query, TypeAdapter(dict[str, Any]))
+
+    async def find(self, identity: Identity) -> Answer[list[Connection]]:
+        """The connections of one key. The filters are not promised to be exact: compare again on our side."""
+        query = {"provider": identity.provider, "groupRef": identity.group_ref, "consumerRef": identity.consumer_ref}
+        return await self._send("GET", f"{self._connections}?{urlencode(query)}", _CONNECTIONS)
+
+    async def project(self) -> Answer[Project]:
+        """The project: whether the key and the name are right, and its id."""
+        return await self._send("GET", self._project, _PROJECT)
+
+    async def provider_apps(self) -> Answer[list[dict[str, Any]]]:
+        """The project's OAuth apps: `provider` and `clientId` of each."""
+        return await self._send("GET", f"{self._project}/provider-apps", TypeAdapter(list[dict[str, Any]]))
+
+    async def providers(self) -> Answer[dict[str, Any]]:
+        """The catalog of providers."""
+        return await self._send("GET", f"{self._root}/providers", TypeAdapter(dict[str, Any]))
+
+    async def listing(self, take: Callable[[list[Connection]], None], provider: str | None = None) -> Answer[int]:
+        """Every connection of a provider, or of the project, given to `take` as they arrive; the answer counts them.
+
+        Streamed, for there is no paging: 200,000 connections are one JSON array of 200 MB. An answer without a value
+        means that `take` has seen only some of them.
+        """
+        query = f"?{urlencode({'provider': provider})}" if provider else ""
+        async with self._in_flight:
+            await self.pacer.slot()
+            answer = await self._listing(self._request("GET", self._connections + query, None, stream=True), take)
+        self.pacer.heard(answer)
+        return answer
+
+    async def _listing(self, request: httpx.Request, take: Callable[[list[Connection]], None]) -> Answer[int]:
+        started = self._clock.steady()
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    content = await _first(response.aiter_raw(), 1 << 20)
+                    return self._answer(response, content, None, self._secrets(None), started)
+                count = await _parse(response.aiter_raw(), take)
+                return Answer(Fate.ANSWERED, 200, count, latency_s=self._clock.steady() - started)
+            finally:
+                await response.aclose()
+        except NeverLeft as error:
+            return Answer(Fate.NEVER_LEFT, why=str(error))
+        except Lost as error:
+            return Answer(Fate.LOST, why=str(error), timed_out=error.timed_out)
+        except (ijson.JSONError, ValidationError):
+            return Answer(Fate.LOST, 200, why="the listing is not readable")
+
+    def _one(self, connection_id: str) -> str:
+        return f"{self._connections}/{quote(connection_id, safe='')}"
+
+    def _request(self, method: str, url: str, body: Body | None, **extensions: object) -> httpx.Request:
+        headers = self._headers
+        if body is not None:
+            headers = [*headers, ("Content-Type", "application/json")]
+        return httpx.Request(method, url, headers=headers, content=body.json if body else None, extensions=extensions)
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        adapter: TypeAdapter[T] | None,
+        *,
+        body: Body | None = None,
+        ready: Ready | None = None,
+    ) -> Answer[T]:
+        async with self._in_flight:
+            await self.pacer.slot()
+            if ready is not None:
+                await ready()
+            answer = await self._exchange(self._request(method, url, body), adapter, self._secrets(body))
+        self.pacer.heard(answer)
+        return answer
+
+    async def _exchange(
+        self, request: httpx.Request, adapter: TypeAdapter[T] | None, secrets: Callable[[], Sequence[str]]
+    ) -> Answer[T]:
+        started = self._clock.steady()
+        try:
+            response = await self._http.send(request)
+        except NeverLeft as error:
+            return Answer(Fate.NEVER_LEFT, why=str(error), latency_s=self._clock.steady() - started)
+        except Lost as error:
+            return Answer(
+                Fate.LOST, why=str(error), timed_out=error.timed_out, latency_s=self._clock.steady() - started
+            )
+        return self._answer(response, response.content, adapter, secrets, started)
+
+    def _answer(
+        self,
+        response: httpx.Response,
+        content: bytes,
+        adapter: TypeAdapter[T] | None,
+        secrets: Callable[[], Sequence[str]],
+        started: float,
+    ) -> Answer[T]:
+        """The answer to a request as a value: what was asked for where the status is a success and the body fits."""
+        value = None
+        if adapter is not None and response.status_code in (200, 201):
+            try:
+                value = adapter.validate_json(content)
+            except ValidationError:
+                value = None  # an answer without what was asked for; its body may hold a credential and is not kept
+        failed = response.status_code >= 400
+        return Answer(
+            Fate.ANSWERED,
+            response.status_code,
+            value,
+            problem=read_problem(response.status_code, content, secrets) if failed else None,
+            retry_after_s=read_retry_after(response.headers, content, self._clock.now()) if failed else None,
+            latency_s=self._clock.steady() - started,
+        )
+
+    def _secrets(self, body: Body | None) -> Callable[[], Sequence[str]]:
+        """What must not come back in a message; taken apart only when a problem is read."""
+        return lambda: [self._api_key, *(body.secrets() if body else ())]
+
+
+async def _first(parts: AsyncIterator[bytes], limit: int) -> bytes:
+    content = b""
+    async for part in parts:
+        content += part
+        if len(content) >= limit:
+            break
+    return content
+
+
+async def _parse(parts: AsyncIterator[bytes], take: Callable[[list[Connection]], None]) -> int:
+    """Parse a JSON array of connections as it arrives; raises ijson.JSONError or ValidationError."""
+    items = ijson.sendable_list()
+    parser = ijson.items_coro(items, "item", use_float=True)
+    count = 0
+    async for part in parts:
+        parser.send(part)
+        if items:
+            count += len(items)
+            take(_CONNECTIONS.validate_python(items))
+            del items[:]
+            await asyncio.sleep(0)  # let the others run between two parts of a long listing
+    parser.close()
+    return count

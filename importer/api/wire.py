@@ -1,0 +1,131 @@
+"""The one place where a secret is revealed: to be sent, to be digested, or to be looked for in a server's words."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import SecretStr
+
+from importer.api.models import BLOCKS, AuthorizationCode, AuthScheme, GenerateRequest, Wire, _Body
+from importer.records import Fingerprint, Identity
+
+FINGERPRINT_VERSION = 1
+
+_OPEN = frozenset({"provider", "groupRef", "consumerRef", "groupName", "consumerName", "displayName", "source",
+                   "scopes", "expiresAt", "issuedAt"})  # fmt: skip
+"""Names of fields that hold no credential, wherever they stand in a body."""
+
+
+# the compiled serializer itself: `model_dump_json` adds a third to its time
+_to_json = GenerateRequest.__pydantic_serializer__.to_json
+
+
+class Body:
+    """The JSON of a request, ready to be sent: bytes that neither a traceback nor a log shows."""
+
+    __slots__ = ("json",)
+
+    def __init__(self, json_bytes: bytes) -> None:
+        self.json = json_bytes
+
+    def __repr__(self) -> str:
+        return f"<body of {len(self.json)} bytes>"
+
+    def secrets(self) -> list[str]:
+        """Every value of the body that could be a credential: all but refs, names, times, scopes and the provider."""
+        fields = json.loads(self.json)
+        return [text for text in _strings(fields.get("connection", fields)) if text]
+
+
+def body_of(request: GenerateRequest) -> Body:
+    """The body of `connections:generate`: absent fields left out, never null or empty; times in RFC 3339."""
+    return Body(_to_json(request, by_alias=True, exclude_none=True, context=Wire))
+
+
+def patch_of(body: Body, mask: Sequence[str], metadata: Mapping[str, Any]) -> Body:
+    """The body of a PATCH that brings a connection to what `body` says, for the fields in `mask`.
+
+    `metadata` is what the connection has: the API replaces the whole map, so what the row does not name is kept.
+    """
+    fields = json.loads(body.json)
+    if "providerMetadata" in mask:
+        fields["providerMetadata"] = {**metadata, **fields.get("providerMetadata", {})}
+    masked = [name for name in mask if fields.get(name)]
+    return Body(json.dumps({"updateMask": masked, "connection": {name: fields[name] for name in masked}}).encode())
+
+
+class Digests:
+    """Keyed digests of keys, credentials and tokens, so that neither the ledger nor an index holds one in clear.
+
+    `key` is 32 random bytes that stay beside the data they protect. BLAKE2b (RFC 7693) has a keyed mode of its own.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._new = hashlib.blake2b(key=key, digest_size=16)
+
+    def _digest(self, parts: list[Any], size: int = 16) -> bytes:
+        hasher = self._new.copy()
+        hasher.update(json.dumps(parts, separators=(",", ":")).encode())
+        return hasher.digest()[:size]
+
+    def identity(self, identity: Identity) -> bytes:
+        """16 bytes for the key of a connection."""
+        return self._digest(["key", *identity])
+
+    def refresh_token(self, request: GenerateRequest) -> bytes | None:
+        """16 bytes for the refresh token of a row; None where it has none."""
+        tokens = request.oauth2_authorization_code
+        if tokens is None or tokens.refresh_token is None:
+            return None
+        return self._digest(["refresh", tokens.refresh_token.token.get_secret_value()])
+
+    def fingerprint(self, request: GenerateRequest) -> Fingerprint:
+        """What the row would send, canonical and versioned: the order of scopes, metadata and inputs is no change."""
+        metadata = request.provider_metadata or {}
+        workspace = request.provider_workspace_ref
+        return Fingerprint(
+            self._digest(["auth", FINGERPRINT_VERSION, request.auth_scheme, *_credential(request)]),
+            self._digest(
+                ["metadata", FINGERPRINT_VERSION, *sorted((n, _plain(e.value)) for n, e in metadata.items())], 8
+            ),
+            self._digest(["workspace", FINGERPRINT_VERSION, workspace and workspace.get_secret_value()], 8),
+        )
+
+
+def _credential(request: GenerateRequest) -> Iterator[Any]:
+    """The credential block as (name, value) pairs in the order of their names; tokens without their times."""
+    if request.auth_scheme is AuthScheme.NONE:
+        return
+    block = getattr(request, BLOCKS[request.auth_scheme])
+    if isinstance(block, AuthorizationCode):
+        for name, token in (("accessToken", block.access_token), ("refreshToken", block.refresh_token)):
+            if token is not None:
+                yield name, token.token.get_secret_value()
+        yield "scopes", _plain(block.scopes)
+    elif isinstance(block, SecretStr):
+        yield "apiKey", block.get_secret_value()
+    elif isinstance(block, _Body):
+        yield from ((name, _plain(getattr(block, name))) for name in sorted(type(block).model_fields))
+    else:
+        yield from sorted((name, _plain(value)) for name, value in block.items())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return sorted({_plain(item) for item in value})
+    return value
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name not in _OPEN:
+                yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

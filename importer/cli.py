@@ -1,0 +1,316 @@
+"""The command line: each verb is a thin face on one function of the library.
+
+What an operator can cause becomes a message, a hint and an exit code; a bug becomes a traceback without values. Heavy
+imports happen inside a verb, so that `--help` starts at once.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from importer import __version__
+from importer.config import Config, load_config
+from importer.errors import ConfigError, Exit, ImporterError
+
+if TYPE_CHECKING:
+    from importer.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = importer.main(arguments, prog_name="importer", standalone_mode=False)
+        return code if isinstance(code, int) else Exit.DONE
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except ImporterError as error:
+        _console(as_json="--json" in arguments).error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # whoever read our output has gone: nothing more can be said, and the interpreter must not try
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.BUG
+    except Exception as error:  # noqa: BLE001 - the last stop: a traceback of ours must not print a value
+        click.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
+        click.echo(f"{type(error).__name__} (its text is withheld: it could hold a credential)", err=True)
+        click.echo(
+            "This is a bug of importer: please report the lines above. The ledger is intact; run again.", err=True
+        )
+        return Exit.BUG
+
+
+def _console(*, as_json: bool = False, quiet: bool = False) -> "Console":
+    from importer.console import Console  # noqa: PLC0415
+
+    return Console(as_json=as_json, quiet=quiet)
+
+
+def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout, nothing else.")
+_quiet = click.option("--quiet", is_flag=True, help="No progress and no talk; results and errors only.")
+_places = _options(
+    click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="Config file (config.toml)."),
+    click.option("--ledger", metavar="URL", help="Where the ledger lies, e.g. sqlite:///importer-ledger.db."),
+    click.option("--report-dir", metavar="DIR", help="Where the reports go."),
+)
+_target = _options(
+    click.option("--project", help="Name or id of the project (AMP_PROJECT)."),
+    click.option("--api-url", metavar="URL", help="Root of the API (AMP_API_URL)."),
+)
+_reading = _options(
+    click.argument("source", nargs=-1),
+    click.option("--provider", help="For a file whose rows are all of one provider."),
+    click.option("--rows", type=click.IntRange(1), metavar="N", help="Only the first N rows of the source."),
+    click.option("--only", type=click.Choice(["all", "new", "unfinished"]), default="all", show_default=True,
+                 help="Which rows are taken up."),
+)  # fmt: skip
+_limits = _options(
+    click.option("--rate", metavar="N|auto|unlimited", help="Requests of any kind per second."),
+    click.option("--workers", metavar="N", help="Requests in flight."),
+    click.option("--attempts", metavar="N", help="Attempts per row and run."),
+    click.option("--stop-after", metavar="N", help="Failed attempts in a row before the run stops; 0: never."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="importer")
+def importer() -> None:
+    """Move customers' existing credentials into Ampersand in bulk, each exactly once.
+
+    \b
+    Start here:
+      importer demo                     see what it does, without an account
+      importer plan tokens.csv          what would happen; sends nothing
+      importer run tokens.csv           import; run it again to go on
+    """
+
+
+@importer.command()
+@_reading
+@_places
+@_target
+@_limits
+@click.option("--checks", type=click.Choice(["online", "offline"]), default="online", show_default=True,
+              help="Whether key and project are checked first.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Send although more than a fifth of the done rows look changed.")
+@_json
+@_quiet
+def run(**given: Any) -> int:
+    """Import every row of SOURCE that is not done yet. Run it again to go on.
+
+    SOURCE is a CSV or Parquet file, a glob, a folder, or - for CSV on standard input.
+
+    \b
+    Example: importer run exports/*.csv --project acme-prod --rate 20
+    """
+    from importer.commands import run as run_  # noqa: PLC0415
+    from importer.runner import RunOptions  # noqa: PLC0415
+
+    config = _config(given)
+    console = _console(as_json=given["as_json"], quiet=given["quiet"])
+    options = RunOptions(only=given["only"], rows=given["rows"], checks=given["checks"], yes=given["yes"])
+    summary = run_(config, options, console)
+    console.summary(summary, report=_shown(config.report_dir / "errors.csv"), command=["importer", *sys.argv[1:]])
+    return summary.exit_code
+
+
+@importer.command()
+@_reading
+@_places
+@_target
+@_limits
+@_json
+@_quiet
+def plan(**given: Any) -> int:
+    """Say what `run` would do with SOURCE, and send nothing.
+
+    \b
+    Example: importer plan exports/*.csv
+    """
+    from importer.commands import plan as plan_  # noqa: PLC0415
+    from importer.runner import RunOptions  # noqa: PLC0415
+
+    config = _config(given)
+    console = _console(as_json=given["as_json"], quiet=given["quiet"])
+    found = plan_(config, RunOptions(only=given["only"], rows=given["rows"]), console)
+    command = ["importer", "run", *[word for word in sys.argv[1:] if word not in ("plan", "--json", "--quiet")]]
+    console.plan(found, rate=config.limits.rate, report=_shown(config.report_dir / "plan-errors.csv"), command=command)
+    return found.exit_code
+
+
+@importer.command()
+@_places
+@_json
+def status(**given: Any) -> int:
+    """Show where every row of the ledger stands, and the last runs.
+
+    \b
+    Example: importer status --ledger sqlite:///importer-ledger.db
+    """
+    from importer.ledger import SqliteLedger  # noqa: PLC0415
+    from importer.status import show_status  # noqa: PLC0415
+
+    config = _config(given)
+    if not config.ledger_path.is_file():
+        raise ConfigError(f"there is no ledger at {config.ledger_path}", hint="It is made by the first importer run.")
+    ledger = SqliteLedger(config.ledger_path, read_only=True)
+    try:
+        show_status(ledger, _console(as_json=given["as_json"]), _shown(config.ledger_path))
+    finally:
+        ledger.close()
+    return Exit.DONE
+
+
+@importer.command()
+@_places
+@click.option("--run", "run_id", metavar="ID", help="Which run; the last one without it.")
+@_json
+def report(**given: Any) -> int:
+    """Write the reports of a run anew from the ledger.
+
+    \b
+    Example: importer report --run 20261124T020000-1a2b
+    """
+    from importer.commands import report as report_  # noqa: PLC0415
+
+    found, folder = report_(_config(given), given["run_id"])
+    console = _console(as_json=given["as_json"])
+    if given["as_json"]:
+        console.emit("summary", found.summary or {})
+    console.data(f"reports of run {found.run_id} in {_shown(folder)}: results.csv, errors.csv, summary.json")
+    return Exit.DONE
+
+
+@importer.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
+def init(path: Path) -> int:
+    """Write a commented config to start from, to PATH (config.toml).
+
+    \b
+    Example: importer init migration.toml
+    """
+    from importlib.resources import files  # noqa: PLC0415
+
+    text = files("importer").joinpath("starter.toml").read_text("utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already", hint="Give another name: importer init other.toml") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="Check the folder.") from None
+    click.echo(f"wrote {path}")
+    click.echo(f"next: edit it, then importer plan -c {path}")
+    return Exit.DONE
+
+
+@importer.command()
+@click.option("--port", default=8900, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--rate", type=float, metavar="N", help="Refuse more than N requests per second with 429.")
+@click.option("--latency-ms", type=float, default=0.0, metavar="N", help="Answer N milliseconds late.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME:PROBABILITY", help="Misbehave, e.g. drop_after_commit:0.05."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the faults fall the same way again.")
+def sandbox(port: int, rate: float | None, latency_ms: float, faults: tuple[str, ...], seed: int) -> int:
+    """Serve a local API that behaves, and misbehaves on request. Nothing leaves this machine.
+
+    \b
+    Example: importer sandbox --rate 50 --fault drop_after_commit:0.05
+    """
+    from importer.sandbox import Sandbox, serve_forever  # noqa: PLC0415
+
+    try:
+        box = Sandbox(port=port, rate=rate, latency_ms=latency_ms, faults=_faults(faults), seed=seed)
+        box.start()
+    except ValueError as error:
+        raise ConfigError(str(error), hint="See importer sandbox --help.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} cannot be opened: {error.strerror}", hint="Give another --port, or 0."
+        ) from None
+    click.echo(f"sandbox at {box.url}, until you press Ctrl-C. In another terminal:")
+    for name, value in box.environment().items():
+        click.echo(f"  export {name}={value}")
+    click.echo("  importer run samples/connections.csv")
+    serve_forever(box)
+    return Exit.DONE
+
+
+@importer.command()
+def demo() -> int:
+    """Show a whole import against the sandbox, in ./importer-demo. No account, no network.
+
+    \b
+    Example: importer demo
+    """
+    from importer.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(Path("importer-demo"))
+
+
+def _config(given: dict[str, Any]) -> Config:
+    """The settings of a command: flags over environment over file. Paths in flags start from the working directory."""
+    here = Path.cwd()
+    ledger = given.get("ledger")
+    if ledger and ledger.startswith("sqlite:///"):
+        ledger = f"sqlite:///{here / ledger.removeprefix('sqlite:///')}"
+    report_dir = given.get("report_dir")
+    sources = [word if word == "-" or "://" in word else str(here / word) for word in given.get("source", ())]
+    return load_config(
+        given.get("config_path"),
+        os.environ,
+        api__project=given.get("project"),
+        api__url=given.get("api_url"),
+        source__paths=sources or None,
+        source__provider=given.get("provider"),
+        limits__rate=given.get("rate"),
+        limits__workers=given.get("workers"),
+        limits__attempts=given.get("attempts"),
+        limits__stop_after=given.get("stop_after"),
+        ledger__url=ledger,
+        report__dir=report_dir and str(here / report_dir),
+    )
+
+
+def _faults(words: tuple[str, ...]) -> dict[str, float]:
+    faults: dict[str, float] = {}
+    for word in words:
+        name, _, probability = word.partition(":")
+        try:
+            faults[name] = float(probability)
+        except ValueError:
+            raise ConfigError(f"--fault {word} has no probability", hint="Write it as NAME:0.05.") from None
+    return faults
+
+
+def _shown(path: Path) -> str:
+    """A path as the user would type it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

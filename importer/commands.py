@@ -1,0 +1,96 @@
+"""The library's front door: what each verb of the command line does, as a function that returns a typed result."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from importer.api.wire import Digests
+from importer.config import Config, api_key, environment
+from importer.errors import ConfigError, LedgerError
+from importer.events import Listener
+from importer.ledger import LedgerLock, Run, SqliteLedger
+from importer.records import Target
+from importer.reports.tables import write_errors, write_run_reports
+from importer.runner import Runner, RunOptions, open_planner
+from importer.spool import Spool
+from importer.summary import PlanSummary, RunSummary, summarise_plan
+
+
+def plan(config: Config, options: RunOptions | None = None, listener: Listener | None = None) -> PlanSummary:
+    """Read, map and decide every row as `run` would, and send nothing. Writes plan-errors.csv, and no ledger.
+
+    Raises ImporterError where the config or a source cannot be used at all.
+    """
+    listener = listener or Listener()
+    with ExitStack() as held:
+        spool = Spool()
+        held.callback(spool.close)
+        ledger = _known_ledger(config)
+        if ledger:
+            held.callback(ledger.close)
+        digests = Digests(ledger.key if ledger else secrets.token_bytes(32))
+        planner = open_planner(config, options or RunOptions(), ledger, spool, digests)
+        planner.read_all(listener.planning)
+        samples = [sample for sample in (planner.samples.time, planner.samples.scopes) if sample]
+        summary = summarise_plan(spool, planner.names, notes=planner.notes, samples=samples, complete=planner.complete)
+        write_errors(config.report_dir / "plan-errors.csv", spool.problems(planner.names))
+        return summary
+
+
+def _known_ledger(config: Config) -> SqliteLedger | None:
+    """The ledger to compare with, read-only; None where there is none or it knows nothing of this project."""
+    if not config.ledger_path.is_file():
+        return None
+    ledger = SqliteLedger(config.ledger_path, read_only=True)
+    project_id = ledger.project_id(config.api_root, config.api.project or "")
+    if project_id is None:
+        ledger.close()
+        return None
+    ledger.aim(Target(config.api_root, project_id))
+    return ledger
+
+
+def run(
+    config: Config,
+    options: RunOptions | None = None,
+    listener: Listener | None = None,
+    env: Mapping[str, str] | None = None,
+) -> RunSummary:
+    """Import every row of the sources that is not done yet, and write the reports.
+
+    Raises ImporterError for what ends the run before anything is sent; what ends it on the way is in the summary.
+    """
+    if not config.api.project:
+        raise ConfigError("no project is named", hint="Give --project, AMP_PROJECT, or project under [api].")
+    key = api_key(config, environment() if env is None else env)
+    with ExitStack() as held:
+        ledger = SqliteLedger(config.ledger_path)
+        held.callback(ledger.close)
+        held.callback(LedgerLock(config.ledger_path).release)
+        spool = Spool()
+        held.callback(spool.close)
+
+        async def go() -> RunSummary:
+            runner = Runner(config, options or RunOptions(), listener or Listener(), key, ledger, spool)
+            return await runner.go()
+
+        return asyncio.run(go())
+
+
+def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:
+    """Write the reports of a run (the last one) anew from the ledger; rows that were `unchanged` are not in it."""
+    ledger = SqliteLedger(config.ledger_path, read_only=True)
+    try:
+        runs = [run for run in ledger.runs(1_000_000) if run_id in (None, run.run_id) and run.summary]
+        if not runs:
+            what = f"no run {run_id}" if run_id else "no finished run"
+            raise LedgerError(f"{config.ledger_path} knows of {what}", hint="importer status lists its runs.")
+        found = runs[0]
+        write_run_reports(
+            config.report_dir, found.summary or {}, ledger.results(found.run_id), ledger.problems(found.run_id)
+        )
+        return found, config.report_dir
+    finally:
+        ledger.close()

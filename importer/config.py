@@ -1,0 +1,377 @@
+"""The settings of a run: a TOML file, the environment and the flags, in rising order of weight.
+
+`config.example.toml` is the reference of every key. A key that is not known, or a value of the wrong kind, is one
+line that names the key, the file and the nearest key. Standard library only: `status` and `init` start without pydantic.
+"""
+
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from importer.errors import ConfigError
+
+DEFAULT_URL = "https://api.withampersand.com"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """Where one field of a request comes from: a column, several in a template, or a constant; and how it is read."""
+
+    column: str | None = None
+    value: str | None = None
+    template: str | None = None
+    json: str | None = None
+    values: Mapping[str, str] | None = None
+    default: str | None = None
+    format: str | None = None
+    zone: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """Where the platform is, and how its key is found; the key itself is never in a config."""
+
+    project: str | None = None
+    url: str = DEFAULT_URL
+    api_key_env: str = "AMP_API_KEY"
+    api_key_file: str | None = None
+    api_key_command: str | None = None
+    timeout_s: float = field(default=30.0, metadata={"above": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """What is read; `provider` serves a file that holds the rows of one provider and does not say so."""
+
+    paths: tuple[str, ...] = ()
+    format: Literal["auto", "csv", "parquet"] = "auto"
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Four limits, four names, none derived from another."""
+
+    rate: float | Literal["auto", "unlimited"] = field(default=20.0, metadata={"above": 0})
+    workers: int = field(default=32, metadata={"above": 0})
+    attempts: int = field(default=5, metadata={"above": 0})
+    stop_after: int = field(default=100, metadata={"least": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class RetryConfig:
+    """How long to wait before a request is sent again, in seconds."""
+
+    base_s: float = field(default=0.5, metadata={"above": 0})
+    cap_s: float = field(default=60.0, metadata={"above": 0})
+    max_wait_s: float = field(default=300.0, metadata={"above": 0})
+    settle_s: float = field(default=5.0, metadata={"least": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """What to do with a connection that is there already, and with a done row whose credentials changed."""
+
+    existing: Literal["adopt", "fail", "update"] = "adopt"
+    changed: Literal["update", "report"] = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """Where the ledger lies."""
+
+    url: str = "sqlite:///importer-ledger.db"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConfig:
+    """Where the reports go."""
+
+    dir: str = "importer-report"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of a run. `base` is the folder that relative paths of the config start from."""
+
+    api: ApiConfig = ApiConfig()
+    source: SourceConfig = SourceConfig()
+    mapping: Mapping[str, FieldSpec] | None = None
+    limits: LimitsConfig = LimitsConfig()
+    retry: RetryConfig = RetryConfig()
+    policy: PolicyConfig = PolicyConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    report: ReportConfig = ReportConfig()
+    base: Path = field(default=Path(), metadata={"internal": True})
+
+    @property
+    def api_root(self) -> str:
+        """The API's root, without `/v1` and without a slash at the end."""
+        return self.api.url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    @property
+    def ledger_path(self) -> Path:
+        """The file of the ledger; relative paths start from the config's folder."""
+        scheme, _, path = self.ledger.url.partition(":///")
+        if scheme != "sqlite" or not path:
+            raise ConfigError(
+                f"ledger.url is {self.ledger.url!r}, which is no SQLite URL",
+                hint='Give a file, e.g. url = "sqlite:///importer-ledger.db".',
+            )
+        return self.base / path
+
+    @property
+    def report_dir(self) -> Path:
+        """The folder of the reports; a relative one starts from the config's folder."""
+        return self.base / self.report.dir
+
+
+def load_config(path: Path | None, env: Mapping[str, str], **flags: Any) -> Config:
+    """The settings from a TOML file (or none), the environment and flags given as `section__key=value`.
+
+    Flags win over the environment, the environment over the file; a flag of None was not given. Without `path`,
+    `config.toml` in the working directory is read if it is there. Raises ConfigError, one line for the first fault.
+    """
+    if path is None and Path("config.toml").is_file():
+        path = Path("config.toml")
+    config = Config() if path is None else _read(path)
+    given = {"api__url": env.get("AMP_API_URL"), "api__project": env.get("AMP_PROJECT")}
+    given |= {name: value for name, value in flags.items() if value is not None}
+    for name, value in given.items():
+        if value:
+            config = _with(config, name, value)
+    if not config.base.parts:
+        config = replace(config, base=Path())
+    _check_url(config.api.url)
+    return config
+
+
+def api_key(config: Config, env: Mapping[str, str]) -> str:
+    """The API key, from the environment, a private file or a program that prints it. Never logged, never an argument."""
+    from importer.keys import read_key  # noqa: PLC0415 - only verbs that talk to the API need it
+
+    return read_key(config.api, config.base, env)
+
+
+def _with(config: Config, name: str, value: Any) -> Config:
+    section, _, key = name.partition("__")
+    table = getattr(config, section)
+    hints = typing.get_type_hints(type(table))
+    spec = next(f for f in fields(table) if f.name == key)
+    checked = _value(value, hints[key], spec.metadata, f"{section}.{key}", "the command line or the environment")
+    # a path given as a flag is relative to the working directory, not to the config's folder
+    return replace(config, **{section: replace(table, **{key: checked})})
+
+
+def _read(path: Path) -> Config:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Give a config with -c FILE.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text", hint="Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        # the parser's message names line and column and quotes no more than a character
+        raise ConfigError(f"{path} is not TOML: {error}", hint="Strings stand in double quotes.") from None
+    mapping = table.pop("mapping", None)
+    config: Config = _table(table, Config, "", path)
+    if mapping is not None:
+        config = replace(config, mapping=read_mapping(mapping, str(path)))
+    return replace(config, base=path.parent)
+
+
+def _table(table: Mapping[str, Any], into: Any, prefix: str, path: Path) -> Any:
+    """A dataclass from a TOML table, key by key."""
+    hints = typing.get_type_hints(into)
+    known = {f.name: f for f in fields(into) if "internal" not in f.metadata}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if key not in known:
+            _refuse_a_literal_key(name, path)
+            raise ConfigError(f"{name} in {path} is not a setting", hint=_nearest(key, known, prefix))
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} in {path} is not a table", hint=f"Write it as [{name}].")
+            values[key] = _table(value, hints[key], f"{name}.", path)
+        else:
+            values[key] = _value(value, hints[key], known[key].metadata, name, str(path))
+    return into(**values)
+
+
+def _refuse_a_literal_key(name: str, path: Path) -> None:
+    if name in {"api.key", "api.api_key", "api.token"}:
+        raise ConfigError(
+            f"{name} in {path}: a config does not hold the API key",
+            hint='Name where it is instead: api_key_env = "AMP_API_KEY", api_key_file or api_key_command.',
+        )
+
+
+def _nearest(key: str, known: Mapping[str, Any] | set[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(sorted(known))}."
+
+
+def _value(value: Any, hint: Any, limits: Mapping[str, Any], name: str, where: str) -> Any:
+    """A TOML value as the type its setting has; numbers may be written as text, since flags are."""
+    for kind in _kinds(hint):
+        fitted = _fit(value, kind)
+        if fitted is not None:
+            if isinstance(fitted, float | int):
+                _check_limits(fitted, limits, name, where)
+            return fitted
+    shown = f"{value!r}" if isinstance(value, int | float | bool) else f"{value!r:.40}"
+    raise ConfigError(f"{name} in {where} is {shown}", hint=f"Give {_kind_name(hint)}.")
+
+
+def _fit(value: Any, kind: Any) -> Any:
+    """`value` as `kind`, or None where it does not fit."""
+    if typing.get_origin(kind) is Literal:
+        return value if value in typing.get_args(kind) else None
+    if typing.get_origin(kind) is tuple:
+        items = [value] if isinstance(value, str) else value
+        return tuple(items) if isinstance(items, list | tuple) and all(isinstance(i, str) for i in items) else None
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = kind(value) if isinstance(value, str | kind) or kind is float else None
+        except (TypeError, ValueError):
+            return None
+        return number if number is None or number == number else None  # noqa: PLR0124 - nan is no setting
+    if kind is str:
+        return value if isinstance(value, str) and value else None
+    return None
+
+
+def _check_limits(number: float, limits: Mapping[str, Any], name: str, where: str) -> None:
+    if "above" in limits and number <= limits["above"]:
+        raise ConfigError(f"{name} is {number:g} in {where}", hint=f"Give a number above {limits['above']}.")
+    if "least" in limits and number < limits["least"]:
+        raise ConfigError(f"{name} is {number:g} in {where}", hint=f"Give {limits['least']} or more.")
+    if number == float("inf"):
+        raise ConfigError(f"{name} is infinite in {where}", hint="Give a number.")
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+
+
+def _kind_name(hint: Any) -> str:
+    names: list[str] = []
+    for kind in _kinds(hint):
+        if typing.get_origin(kind) is Literal:
+            names += [f'"{word}"' for word in typing.get_args(kind)]
+        elif kind is not types.NoneType:
+            names.append({int: "a whole number", float: "a number", str: "a text"}.get(kind, "a list of texts"))
+    return " or ".join(names)
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return
+    if parts.scheme == "http":
+        raise ConfigError(
+            f"api.url is {url!r}: credentials are not sent without TLS",
+            hint="Use https://; http:// is for 127.0.0.1 only.",
+        )
+    raise ConfigError(f"api.url is {url!r}, which is no URL of an API", hint=f"Give e.g. {DEFAULT_URL}.")
+
+
+TARGETS: dict[str, Any] = {
+    "provider": None,
+    "groupRef": None,
+    "groupName": None,
+    "consumerRef": None,
+    "consumerName": None,
+    "providerWorkspaceRef": None,
+    "providerMetadata": {"*": None},
+    "apiKey": None,
+    "basicAuth": {"username": None, "password": None},
+    "oauth2ClientCredentials": {"clientId": None, "clientSecret": None, "scopes": None},
+    "oauth2PasswordCredentials": {
+        "username": None,
+        "password": None,
+        "clientId": None,
+        "clientSecret": None,
+        "scopes": None,
+    },
+    "oauth2AuthorizationCode": {
+        "accessToken": {"token": None, "expiresAt": None, "issuedAt": None},
+        "refreshToken": {"token": None, "expiresAt": None, "issuedAt": None},
+        "scopes": None,
+    },
+    "customAuth": {"*": None},
+    "authScheme": None,
+}
+"""What `[mapping]` may fill: the API's body as a tree, `*` for a name of the provider's. `authScheme` is not sent."""
+
+
+def read_mapping(table: Mapping[str, Any], where: str) -> dict[str, FieldSpec]:
+    """A `[mapping]` table as a flat dict: dotted path in the request -> where it comes from. Raises ConfigError."""
+    return dict(_leaves(table, TARGETS, "", where))
+
+
+def _leaves(table: Mapping[str, Any], tree: Mapping[str, Any], prefix: str, where: str) -> Any:
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        if key not in tree and "*" not in tree:
+            known = {f"{prefix}{name}": None for name in tree}
+            near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
+            hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
+            raise ConfigError(f"mapping.{path} in {where} is not a field of the request", hint=hint)
+        below = tree.get(key, tree.get("*"))
+        if below is None:
+            yield path, _spec(value, path, where)
+        elif isinstance(value, Mapping):
+            yield from _leaves(value, below, f"{path}.", where)
+        else:
+            raise ConfigError(
+                f"mapping.{path} in {where} is not one field",
+                hint=f"Map what is in it: {', '.join(f'{path}.{name}' for name in below)}.",
+            )
+
+
+def _spec(value: Any, path: str, where: str) -> FieldSpec:
+    """One right-hand side of the mapping; a bare string names a column."""
+    if isinstance(value, str) and value:
+        return FieldSpec(column=value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"mapping.{path} in {where} is no source of a value",
+            hint=f'Name a column: {path} = "column", or a constant: {path} = {{ value = "…" }}.',
+        )
+    known = {f.name for f in fields(FieldSpec)}
+    for key, given in value.items():
+        if key not in known:
+            raise ConfigError(f"mapping.{path}.{key} in {where} is not known", hint=_nearest(key, known))
+        if not _is_table_of_texts(given) if key == "values" else not isinstance(given, str):
+            kind = "a table of texts" if key == "values" else "a text"
+            raise ConfigError(f"mapping.{path}.{key} in {where} is of the wrong kind", hint=f"Give {kind}.")
+    spec = FieldSpec(**value)
+    if sum(part is not None for part in (spec.column, spec.value, spec.template)) != 1:
+        raise ConfigError(
+            f"mapping.{path} in {where} does not say where the value comes from",
+            hint="Give exactly one of column, template and value.",
+        )
+    return spec
+
+
+def _is_table_of_texts(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values())
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, as one value that tests can replace."""
+    return os.environ

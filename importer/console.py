@@ -1,0 +1,286 @@
+"""Words on a terminal or in a log: data on stdout, talk and progress on stderr, one object a line with `--json`.
+
+Knows nothing of HTTP, SQL or files.
+"""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.events import Listener, Progress
+from importer.ledger.base import Result
+from importer.outcomes import Outcome
+from importer.pacing import UNLIMITED
+from importer.records import Target
+from importer.summary import CommonProblem, PlanSummary, RunSummary
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LOG_EVERY_S = 30.0
+"""Seconds between two progress lines where nobody watches a terminal."""
+
+
+class Console(Listener):
+    """Says what a command does. `quiet` leaves out progress and talk; `as_json` prints objects and nothing else."""
+
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, out: IO[str] | None = None, talk: IO[str] | None = None
+    ) -> None:
+        self._json = as_json
+        self._quiet = quiet
+        self._out = out or sys.stdout
+        self._talk = talk or sys.stderr
+        self._bar: tqdm[Any] | None = None
+        self._read = 0
+        self._next_line = time.monotonic() + LOG_EVERY_S
+        self._log_progress = Progress(None, 0, {}, 0, 0, 0, 0, 0, "", 0)
+
+    # what a command found
+
+    def plan(self, plan: PlanSummary, *, rate: float | str, report: str, command: Sequence[str]) -> None:
+        """The plan on one screen: what is there, what would be sent, what is wrong and what to do next."""
+        if self._json:
+            self.emit("summary", plan.as_json())
+            return
+        self._print(f"{_names(plan.sources)}: {_rows(plan.read)}{'' if plan.complete else ' read of more'}")
+        self._print(f"  {_heads(plan)}")
+        if plan.by_provider:
+            self._print(f"  providers: {_join(f'{name} {rows:,}' for name, rows, _ in plan.by_provider)}")
+        if plan.to_send:
+            self._print(f"  to send: {_rows(plan.to_send)}{_duration_at(plan.to_send, rate)}")
+        for line in (*plan.samples, *plan.notes):
+            self._print(f"  note: {line}")
+        self._problems(plan.common, plan.problems)
+        if plan.problems:
+            self._print(f"{_counted(plan.problems, 'problem')} in all: see {report}")
+        if plan.to_send:
+            self._print(f"next: {shlex.join(command)}")
+
+    def summary(self, summary: RunSummary, *, report: str, command: Sequence[str]) -> None:
+        """What a run came to, what to fix and the next command."""
+        self._end_bar()
+        if self._json:
+            self.emit("summary", summary.as_json())
+            return
+        counts = summary.outcomes
+        shown = [Outcome.CREATED, Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN]
+        shown += [o for o in Outcome if o not in shown and counts[o]]
+        pace = f"{summary.elapsed_s:,.0f} s, {summary.rate:,.1f} requests/s"
+        waits = f", {_counted(summary.throttled, 'refusal')} for pace" if summary.throttled else ""
+        self._print(f"{' · '.join(f'{o.value} {counts[o]:,}' for o in shown)}      {pace}{waits}")
+        if summary.stopped:
+            self.error(summary.stopped)
+        self._problems(summary.common, summary.problems)
+        if summary.problems:
+            left = summary.problems - summary.to_fix
+            parts = [f"{_counted(summary.to_fix, 'problem')} to fix"] if summary.to_fix else []
+            parts += [f"{left:,} to try again"] if left else []
+            self._print(f"{' and '.join(parts)}: see {report}")
+        if counts[Outcome.FAILED] or counts[Outcome.UNKNOWN] or summary.stopped:
+            self._print(f"next: {shlex.join(command)}")
+
+    def _problems(self, common: Sequence[CommonProblem], total: int) -> None:
+        for problem in common:
+            issue = problem.issue
+            field = f" ({issue.field})" if issue.field else ""
+            self._print(f"  {problem.count:,} × {issue.code}{field}, e.g. {problem.example}: {issue.reason}")
+            self._print(f"      {issue.fix}")
+        shown = sum(problem.count for problem in common)
+        if total > shown:
+            self._print(f"  and {total - shown:,} more of other kinds")
+
+    def say(self, text: str) -> None:
+        """A line of talk: on stderr, and not at all with --quiet or --json."""
+        if not self._quiet and not self._json:
+            print(text, file=self._talk)  # noqa: T201 - this is the console
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for, on stdout."""
+        self._print(text)
+
+    def error(self, error: ImporterError) -> None:
+        """What went wrong and what to do, a line each, on stderr; one object with --json."""
+        self._end_bar()
+        if self._json:
+            self.emit("error", {"message": str(error), "fix": error.hint, "exit_code": int(error.exit_code)})
+            return
+        print(f"{self._red('error:')} {error}", file=self._talk)  # noqa: T201
+        if error.hint:
+            print(f"  {error.hint}", file=self._talk)  # noqa: T201
+
+    def emit(self, kind: str, document: Mapping[str, Any]) -> None:
+        """One object a line on stdout."""
+        print(json.dumps({"type": kind, **document}, ensure_ascii=False), file=self._out, flush=True)  # noqa: T201
+
+    def emit_status(self, document: Mapping[str, Any]) -> None:
+        """Where the ledger stands, with --json."""
+        if self._json:
+            self.emit("status", document)
+
+    # what a run tells
+
+    def started(self, run_id: str, target: Target, sources: Sequence[str]) -> None:
+        """Which run, and against what."""
+        if self._json:
+            self.emit("start", {"run_id": run_id, "project_id": target.project_id, "sources": list(sources)})
+
+    def planning(self, rows: int) -> None:
+        """Rows read in the plan pass."""
+        self._read += rows
+        if self._watched:
+            bar = self._bar or self._new_bar("reading", None)
+            bar.update(rows)
+
+    def planned(self, plan: PlanSummary) -> None:
+        """What the plan pass found, before anything is sent."""
+        self._end_bar()
+        if plan.read:
+            self.say(f"{_names(plan.sources)}: {_rows(plan.read)}, {_heads(plan)}")
+        for note in plan.notes:
+            self.say(f"  note: {note}")
+
+    def row(self, result: Result) -> None:
+        """A finished row."""
+        if self._json:
+            place, identity = result.place, result.identity
+            self.emit(
+                "row",
+                {
+                    "source": place.source, "row": place.row, "provider": identity.provider,
+                    "group_ref": identity.group_ref, "consumer_ref": identity.consumer_ref,
+                    "outcome": result.outcome, "connection_id": result.connection_id, "attempts": result.attempts,
+                },
+            )  # fmt: skip
+
+    def progress(self, progress: Progress) -> None:
+        """The bar on a terminal; elsewhere a line now and then."""
+        if self._json or self._quiet:
+            if self._json and time.monotonic() >= self._next_line:
+                self._next_line = time.monotonic() + LOG_EVERY_S
+                self.emit("progress", _progress_json(progress))
+            return
+        if self._watched:
+            bar = self._bar or self._new_bar("sending", progress.to_send)
+            bar.set_postfix_str(_state(progress), refresh=False)
+            bar.update(progress.finished - bar.n)
+            bar.refresh()
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LOG_EVERY_S
+            of = f" of {progress.to_send:,}" if progress.to_send else ""
+            self.say(f"{progress.finished:,}{of} rows, {_state(progress)}{_to_go(progress)}")
+
+    @property
+    def _watched(self) -> bool:
+        return self._talk.isatty() and not self._quiet and not self._json
+
+    def _new_bar(self, what: str, total: int | None) -> "tqdm[Any]":
+        from tqdm import tqdm  # noqa: PLC0415 - only where somebody watches
+
+        self._bar = tqdm(
+            total=total, desc=what, unit=" rows", file=self._talk, dynamic_ncols=True, leave=False, mininterval=0.2,
+            smoothing=0.1, ascii=None if _speaks_utf8(self._talk) else True,
+        )  # fmt: skip
+        return self._bar
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _print(self, text: str) -> None:
+        if not self._json:
+            print(text, file=self._out)  # noqa: T201 - this is the console
+
+    def _red(self, text: str) -> str:
+        plain = os.environ.get("NO_COLOR") or not self._talk.isatty()
+        return text if plain else f"\x1b[31m{text}\x1b[0m"
+
+
+def _heads(plan: PlanSummary) -> str:
+    heads = {
+        "new": plan.new,
+        "changed": plan.changed,
+        "unfinished": plan.unfinished,
+        "already done": plan.done,
+        "duplicate": plan.duplicate,
+        "rejected": plan.rejected,
+        "held back": plan.held_back,
+    }
+    return ", ".join(f"{n:,} {head}" for head, n in heads.items() if n) or "nothing to do"
+
+
+def _state(progress: Progress) -> str:
+    """Created, rejected, waiting, the pace and why it rests."""
+    counts = Counter(progress.outcomes)
+    created = counts[Outcome.CREATED] + counts[Outcome.ADOPTED] + counts[Outcome.UPDATED]
+    parts = [f"created {created:,}"]
+    for name, n in (("rejected", counts[Outcome.REJECTED]), ("waiting", progress.waiting)):
+        if n:
+            parts.append(f"{name} {n:,}")
+    parts.append(f"{progress.rate:,.1f}{'' if progress.allowed == UNLIMITED else f' of {progress.allowed:,.0f}'} req/s")
+    if progress.held_s >= 1:
+        parts.append(f"resting {progress.held_s:.0f} s: {progress.held_for}")
+    return ", ".join(parts)
+
+
+def _to_go(progress: Progress) -> str:
+    if not progress.to_send or not progress.finished:
+        return ""
+    left_s = (progress.to_send - progress.finished) * progress.elapsed_s / progress.finished
+    return f", {_duration(left_s)} to go"
+
+
+def _progress_json(progress: Progress) -> dict[str, Any]:
+    return {
+        "to_send": progress.to_send,
+        "finished": progress.finished,
+        "outcomes": {outcome.value: n for outcome, n in progress.outcomes.items()},
+        "waiting": progress.waiting,
+        "rate": round(progress.rate, 2),
+        "throttled": progress.throttled,
+        "held_s": round(progress.held_s, 1),
+        "elapsed_s": round(progress.elapsed_s, 1),
+    }
+
+
+def _duration_at(rows: int, rate: float | str) -> str:
+    if isinstance(rate, str):
+        return f", at the rate the API allows ({rate})"
+    return f", about {_duration(rows / rate)} at {rate:g} requests/s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _names(sources: Sequence[str]) -> str:
+    return sources[0] if len(sources) == 1 else f"{len(sources):,} files"
+
+
+def _join(parts: Any, most: int = 8) -> str:
+    words = list(parts)
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def _rows(count: int) -> str:
+    return _counted(count, "row")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _speaks_utf8(stream: IO[str]) -> bool:
+    return (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"

@@ -1,0 +1,44 @@
+"""What a run tells while it goes on, to whoever listens: a console, a test, a program."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from importer.ledger.base import Result
+from importer.outcomes import Outcome
+from importer.records import Target
+from importer.summary import PlanSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the send pass is. `to_send` is None where the total is not known; rates are requests per second."""
+
+    to_send: int | None
+    finished: int
+    outcomes: Mapping[Outcome, int]
+    waiting: int
+    rate: float
+    allowed: float
+    throttled: int
+    held_s: float
+    held_for: str
+    elapsed_s: float
+
+
+class Listener:
+    """Told what happens while it happens. This base class keeps silent."""
+
+    def started(self, run_id: str, target: Target, sources: Sequence[str]) -> None:
+        """The key and the project are right; reading begins."""
+
+    def planning(self, rows: int) -> None:
+        """The plan pass has read so many more rows."""
+
+    def planned(self, plan: PlanSummary) -> None:
+        """The plan pass is over; sending begins."""
+
+    def row(self, result: Result) -> None:
+        """A row is finished."""
+
+    def progress(self, progress: Progress) -> None:
+        """About four times a second while sending."""

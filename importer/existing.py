@@ -1,0 +1,185 @@
+"""Which connections are there: an index from one listing a provider, and look-ups of single keys.
+
+The list endpoint's filters are not promised to be exact, nor refs to come back as they were sent: every connection is
+compared again here. The index lies in a private temporary database, for a project may have 200,000 of them.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from importer.api.client import ConnectionsClient
+from importer.api.models import Connection
+from importer.api.problems import Answer
+from importer.clock import Clock
+from importer.errors import ApiRefused
+from importer.records import Identity
+from importer.retry import Backoff, Wait, fold, until_done
+
+GATHER_S = 0.02
+"""Look-ups that come within this time are answered together."""
+
+LISTING_PAYS = 20
+"""From this many keys of one provider on, one listing costs less than a request each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One connection that is there."""
+
+    identity: Identity
+    id: str
+    status: str
+    created: str
+
+
+class Existing:
+    """What is there already: listed once a provider, looked up where an answer was lost."""
+
+    def __init__(self, client: ConnectionsClient, backoff: Backoff, clock: Clock) -> None:
+        self.folds = False
+        """Whether the server was seen to trim blanks or fold case in refs; then keys are compared so."""
+        self._client = client
+        self._backoff = backoff
+        self._clock = clock
+        self._listed_at: dict[str, float] = {}
+        self._listing = asyncio.Lock()
+        self._waiting: dict[str, dict[Identity, list[asyncio.Future[list[Found] | None]]]] = {}
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(
+            """
+            PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
+            CREATE TABLE found (id TEXT PRIMARY KEY, provider TEXT, group_ref TEXT, consumer_ref TEXT, folded TEXT,
+                status TEXT, created TEXT) WITHOUT ROWID;
+            CREATE INDEX found_by_key ON found (folded);
+            """
+        )
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._db.close()
+
+    async def list_provider(self, provider: str) -> float:
+        """List a provider once, and say when that listing began. Raises ApiRefused when it cannot be had.
+
+        No key may be posted for the first time before this: a customer may have connected by hand since yesterday.
+        """
+        async with self._listing:
+            if provider not in self._listed_at:
+                self._listed_at[provider] = await self._list(provider)
+        return self._listed_at[provider]
+
+    async def _list(self, provider: str) -> float:
+        began = self._clock.now()
+        tries = 0
+
+        async def step() -> Wait | None:
+            nonlocal began, tries
+            began = self._clock.now()
+            answer = await self._client.listing(self._take, provider)
+            if answer.ok:
+                return None
+            tries += answer.status != 429
+            delay_s = self._backoff.delay_s(max(tries, 1), answer.retry_after_s)
+            if delay_s is None:
+                raise ApiRefused(
+                    f"the connections of {provider} cannot be listed: {said_of(answer)}",
+                    hint="Nothing of this provider is posted blindly. Run again when the API answers.",
+                )
+            return Wait(delay_s)
+
+        await until_done(step, self._clock.sleep)
+        return began
+
+    def _take(self, connections: list[Connection]) -> None:
+        rows = [(c.id, *c.identity, _folded(c.identity), c.status, c.create_time) for c in connections]
+        self._db.execute("BEGIN")
+        self._db.executemany("REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
+
+    def known(self, identity: Identity) -> list[Found]:
+        """The connections of one key as the listing gave them, the oldest first."""
+        rows = self._db.execute(
+            "SELECT provider, group_ref, consumer_ref, id, status, created FROM found WHERE folded = ?",
+            (_folded(identity),),
+        )
+        return self._of(identity, (Found(Identity(*row[:3]), *row[3:]) for row in rows))
+
+    async def look(self, identity: Identity) -> list[Found] | None:
+        """The connections of one key now, the oldest first; None when the API does not say.
+
+        Keys asked for together are answered by one listing of their provider where that is cheaper.
+        """
+        answer: asyncio.Future[list[Found] | None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(identity.provider, {})
+        if not waiting:
+            flush = asyncio.create_task(self._flush(identity.provider))
+            self._flushes.add(flush)
+            flush.add_done_callback(self._flushes.discard)
+        waiting.setdefault(identity, []).append(answer)
+        return await answer
+
+    async def _flush(self, provider: str) -> None:
+        await self._clock.sleep(GATHER_S)
+        waiting = self._waiting.pop(provider)
+        if len(waiting) < LISTING_PAYS:
+            await asyncio.gather(*(self._look_up(identity, futures) for identity, futures in waiting.items()))
+            return
+        found: dict[str, list[Found]] = {_folded(identity): [] for identity in waiting}
+
+        def take(connections: list[Connection]) -> None:
+            for connection in connections:
+                of_key = found.get(_folded(connection.identity))
+                if of_key is not None:
+                    of_key.append(_found(connection))
+
+        try:
+            answer = await self._client.listing(take, provider)
+            for identity, futures in waiting.items():
+                _settle(futures, self._of(identity, found[_folded(identity)]) if answer.ok else None)
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            for futures in waiting.values():
+                _settle(futures, error)
+
+    async def _look_up(self, identity: Identity, futures: list[asyncio.Future[list[Found] | None]]) -> None:
+        try:
+            answer = await self._client.find(identity)
+            found = None if answer.value is None else self._of(identity, map(_found, answer.value))
+            _settle(futures, found)
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            _settle(futures, error)
+
+    def _of(self, identity: Identity, found: Iterable[Found]) -> list[Found]:
+        """Those that are of this very key; a server seen to fold refs is met on its own terms."""
+        wanted = _folded(identity)
+        mine = (one for one in found if one.identity == identity or (self.folds and _folded(one.identity) == wanted))
+        return sorted(mine, key=lambda one: (one.created, one.id))
+
+
+def said_of(answer: Answer[object]) -> str:
+    """What an answer says, in a few words that are safe to show."""
+    if answer.status is None:
+        return answer.why
+    return f"HTTP {answer.status}" + (
+        f", {answer.problem.text}" if answer.problem else f", {answer.why or 'unreadable'}"
+    )
+
+
+def _found(connection: Connection) -> Found:
+    return Found(connection.identity, connection.id, connection.status, connection.create_time)
+
+
+def _folded(identity: Identity) -> str:
+    return "\x1f".join(map(fold, identity))
+
+
+def _settle(futures: list[asyncio.Future[list[Found] | None]], found: list[Found] | BaseException | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if isinstance(found, BaseException):
+            future.set_exception(found)
+        else:
+            future.set_result(found)

@@ -1,0 +1,36 @@
+"""A row on its way: what is sent for it, and how far it has come."""
+
+from dataclasses import dataclass
+
+from importer.api.wire import Body
+from importer.records import Identity, Place
+from importer.spool import Action
+
+
+@dataclass(slots=True)
+class Job:
+    """One row that something has to be sent for. The body is its credential: it lives no longer than the job.
+
+    `attempts` are posts that reached the server or may have, `pauses` sendings that certainly did nothing (429, never
+    left), `looks` look-ups that failed. `mask` is what a PATCH has to change, `whole_mask` all that it could (None where
+    the API cannot replace the credential). Times are seconds since the epoch.
+    """
+
+    place: Place
+    identity: Identity
+    action: Action
+    body: Body
+    fingerprint: bytes
+    refresh_digest: bytes | None
+    mask: tuple[str, ...] | None
+    connection_id: str | None = None
+    whole_mask: tuple[str, ...] | None = None
+    attempts: int = 0
+    pauses: int = 0
+    looks: int = 0
+    sent_at: float = 0.0
+    settle_at: float = 0.0
+    doubt: bool = False
+    no_more: bool = False
+    http_status: int | None = None
+    request_id: str = ""

@@ -1,0 +1,31 @@
+"""The ledger: where every connection stands, what each run did, and the lock that lets one run in at a time."""
+
+from importer.ledger.base import (
+    Entry,
+    Ledger,
+    Move,
+    PatchEnd,
+    PatchIntent,
+    ProblemRow,
+    Reported,
+    Result,
+    Run,
+    Write,
+)
+from importer.ledger.lock import LedgerLock
+from importer.ledger.sqlite import SqliteLedger
+
+__all__ = [
+    "Entry",
+    "Ledger",
+    "LedgerLock",
+    "Move",
+    "PatchEnd",
+    "PatchIntent",
+    "ProblemRow",
+    "Reported",
+    "Result",
+    "Run",
+    "SqliteLedger",
+    "Write",
+]

@@ -1,0 +1,184 @@
+"""What a ledger keeps and what may be asked of it, whatever it is written in.
+
+A ledger is written to by values: each says one thing that happened, and `apply` puts a batch of them on disk, all or
+nothing. A batch costs one commit, which is what makes an intent before every request affordable.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from importer.outcomes import Issue, Outcome, State
+from importer.records import Identity, Place, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one connection stands. Times are seconds since the epoch; digests are keyed with the ledger's key."""
+
+    identity: Identity
+    state: State
+    fingerprint: bytes | None = None
+    refresh_digest: bytes | None = None
+    connection_id: str | None = None
+    ours: bool | None = None
+    posts: int = 0
+    doubt: bool = False
+    sent_at: float | None = None
+    settle_at: float | None = None
+    op_fingerprint: bytes | None = None
+    reported: bytes | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry goes to state `to`, if TRANSITIONS allows it from where it is. None leaves a value as it was.
+
+    `posts` is added. An entry that is not there yet is made, as if it had been pending. With `if_allowed`, a move that
+    is forbidden leaves the entry alone instead of raising.
+    """
+
+    identity: Identity
+    to: State
+    at: float
+    run_id: str | None = None
+    fingerprint: bytes | None = None
+    refresh_digest: bytes | None = None
+    connection_id: str | None = None
+    ours: bool | None = None
+    posts: int = 0
+    doubt: bool | None = None
+    sent_at: float | None = None
+    settle_at: float | None = None
+    if_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PatchIntent:
+    """A PATCH towards `fingerprint` is about to be sent; the entry stays `created` with its old fingerprint."""
+
+    identity: Identity
+    fingerprint: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatchEnd:
+    """The PATCH was answered: carried out (the fingerprint moves, the old one is superseded) or refused (it stays)."""
+
+    identity: Identity
+    carried_out: bool
+    at: float
+    refresh_digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A change that cannot be patched was reported as an error: from the next run on it is none."""
+
+    identity: Identity
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of results.csv. An identity may have blanks where a row had no ref that may be shown."""
+
+    place: Place
+    identity: Identity
+    outcome: Outcome
+    connection_id: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    finished_at: float | None = None
+    issues: Sequence[Issue] = ()
+
+
+Write = Move | PatchIntent | PatchEnd | Reported | Result
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """One line of errors.csv."""
+
+    place: Place
+    identity: Identity
+    issue: Issue
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One use of the ledger. `summary` is what summary.json says, once the run has ended."""
+
+    run_id: str
+    verb: str
+    pid: int
+    host: str
+    started_at: float
+    ended_at: float | None = None
+    exit_code: int | None = None
+    summary: Mapping[str, Any] | None = None
+
+
+class Ledger(Protocol):
+    """Keeps where every connection of a target stands. Raises LedgerError and its family, nothing else."""
+
+    @property
+    def key(self) -> bytes:
+        """32 random bytes that key every digest of this ledger."""
+
+    def project_id(self, api_root: str, given: str) -> str | None:
+        """The id that a project's name or id had when it was last asked for."""
+
+    def remember_project(self, api_root: str, given: str, project_id: str, at: float) -> None:
+        """Keep what id a project's name or id has."""
+
+    def aim(self, target: Target) -> None:
+        """Speak of this target's entries from now on."""
+
+    def recover(self, at: float, settle_s: float) -> int:
+        """Make `unknown` of every `sending` entry: its owner is gone. Returns how many. Only the lock's holder may."""
+
+    def entries(self, identities: Sequence[Identity]) -> list[Entry | None]:
+        """The entry of each identity, None where there is none, in the same order."""
+
+    def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
+        """Which key a refresh token was sent under before."""
+
+    def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
+        """Whether a later fingerprint replaced this one."""
+
+    def in_state(self, states: Iterable[State]) -> Iterator[Entry]:
+        """Every entry of the target in one of these states."""
+
+    def apply(self, writes: Sequence[Write], run_id: str) -> None:
+        """Put all of it on disk, or nothing. When it returns, it survives a power failure.
+
+        Raises IllegalTransition for a forbidden move, LedgerLost when it cannot be written.
+        """
+
+    def start_run(self, run: Run, sources: Sequence[str]) -> None:
+        """Note that a run began, and the names of its sources in their order."""
+
+    def end_run(self, run_id: str, at: float, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Note how it ended."""
+
+    def runs(self, limit: int = 10) -> list[Run]:
+        """The last runs, the newest first."""
+
+    def counts(self) -> dict[State, int]:
+        """How many entries stand where, over every target."""
+
+    def results(self, run_id: str) -> Iterator[Result]:
+        """The results of a run, in the order of its rows."""
+
+    def problems(self, run_id: str) -> Iterator[ProblemRow]:
+        """The problems of a run, in the order of its rows."""
+
+    def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
+        """The commonest problems of a run: how many rows have each, and the first of them."""
+
+    def close(self) -> None:
+        """Let go of it."""

@@ -1,0 +1,394 @@
+"""The ledger as one SQLite file in WAL mode: readable while it is written, whole after a power failure.
+
+`synchronous = FULL`: when a commit returns, its pages are on disk, so an intent survives what comes after it. The
+standard library's `sqlite3` and not an ORM: a dozen statements, and every microsecond is paid once a row.
+"""
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from importer.errors import IllegalTransition, LedgerError, LedgerLost
+from importer.ledger.base import Entry, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
+from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State
+from importer.records import Identity, Place, Target
+
+SCHEMA_VERSION = 1
+_KEY = "target = ? AND provider = ? AND group_ref = ? AND consumer_ref = ?"
+_COLUMNS = (
+    "provider, group_ref, consumer_ref, state, fingerprint, refresh_digest, connection_id, ours, posts, doubt,"
+    " sent_at, settle_at, op_fingerprint, reported, run_id"
+)
+_PROBLEM = (
+    "source_no, row, provider, group_ref, consumer_ref, attempts, field, code, message, fix, stage, http_status,"
+    " retryable, request_id"
+)
+
+
+def _move_statement(to: State) -> str:
+    """The upsert of a move to `to`: it changes nothing where TRANSITIONS forbids it, and so is noticed."""
+    allowed = ", ".join(f"'{state}'" for state, onward in TRANSITIONS.items() if to in onward)
+    kept = ("fingerprint", "refresh_digest", "connection_id", "ours", "sent_at", "settle_at", "run_id")
+    return (
+        "INSERT INTO entries (target, provider, group_ref, consumer_ref, state, fingerprint, refresh_digest,"  # noqa: S608
+        " connection_id, ours, posts, doubt, sent_at, settle_at, run_id, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, 0), ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
+        " doubt = max(doubt, excluded.doubt), updated_at = excluded.updated_at, "
+        + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
+        + f" WHERE state IN ({allowed})"
+    )
+
+
+_MOVES = {state: _move_statement(state) for state in State}
+_FIRST = TRANSITIONS[State.PENDING] | {State.PENDING}
+
+
+class SqliteLedger:
+    """A `Ledger` in one file. One writer at a time, any number of readers; not to be shared between threads at once."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the ledger at `path`, making it if it is not there. Raises LedgerError."""
+        self.path = path
+        self._target: int = 0
+        if not read_only:
+            _make_file(path)
+        with _explained(path, LedgerError):
+            mode = "ro" if read_only else "rw"
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._open(read_only)
+            self.key: bytes = self._one("SELECT value FROM meta WHERE name = 'key'")[0]
+        self._inode = _inode(path)
+
+    def _open(self, read_only: bool) -> None:
+        version: int = self._one("PRAGMA user_version")[0]
+        if version > SCHEMA_VERSION:
+            raise LedgerError(
+                f"{self.path} was written by a newer importer (ledger version {version}; this one knows {SCHEMA_VERSION})",
+                hint="Upgrade the importer: pip install -U importer.",
+            )
+        if version == 0:
+            if read_only or self._one("SELECT count(*) FROM sqlite_master")[0]:
+                raise LedgerError(f"{self.path} is no ledger of the importer", hint="Point ledger.url to another file.")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            schema = files("importer.ledger").joinpath("schema.sql").read_text("utf-8")
+            self._db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            self._db.execute("INSERT INTO meta VALUES ('key', ?)", (secrets.token_bytes(32),))
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+    def reader(self) -> "SqliteLedger":
+        """A second view of the same ledger that only reads, for another thread."""
+        view = SqliteLedger(self.path, read_only=True)
+        view._target = self._target
+        return view
+
+    def project_id(self, api_root: str, given: str) -> str | None:
+        """The id that a project's name or id had when it was last asked for."""
+        row = self._one("SELECT project_id FROM projects WHERE api_root = ? AND given = ?", (api_root, given))
+        return str(row[0]) if row else None
+
+    def remember_project(self, api_root: str, given: str, project_id: str, at: float) -> None:
+        """Keep what id a project's name or id has."""
+        with _explained(self.path, LedgerLost):
+            self._db.execute("REPLACE INTO projects VALUES (?, ?, ?, ?)", (api_root, given, project_id, at))
+
+    def aim(self, target: Target) -> None:
+        """Speak of this target's entries from now on; a reader leaves an unknown target unknown."""
+        key = (target.api_root, target.project_id)
+        with _explained(self.path, LedgerLost):
+            row = self._one("SELECT id FROM targets WHERE api_root = ? AND project_id = ?", key)
+            if row is None and not self._one("PRAGMA query_only")[0]:
+                with suppress(sqlite3.OperationalError):  # a read-only view: no such target, no entries
+                    self._db.execute("INSERT INTO targets (api_root, project_id) VALUES (?, ?)", key)
+                row = self._one("SELECT id FROM targets WHERE api_root = ? AND project_id = ?", key)
+        self._target = row[0] if row else 0
+
+    def recover(self, at: float, settle_s: float) -> int:
+        """Make `unknown` of every `sending` entry of any target; it may be on its way until `settle_s` after its intent."""
+        with _explained(self.path, LedgerLost):
+            return self._db.execute(
+                "UPDATE entries SET state = 'unknown', doubt = 1, settle_at = sent_at + ?, updated_at = ?"
+                " WHERE state = 'sending'",
+                (settle_s, at),
+            ).rowcount
+
+    def entries(self, identities: Sequence[Identity]) -> list[Entry | None]:
+        """The entry of each identity, in the same order."""
+        statement = f"SELECT {_COLUMNS} FROM entries WHERE {_KEY}"  # noqa: S608 - our own constants
+        target = self._target
+        if not target:
+            return [None] * len(identities)
+        with _explained(self.path, LedgerLost):
+            execute = self._db.execute
+            rows = [execute(statement, (target, *identity)).fetchone() for identity in identities]
+        return [row and _entry(row) for row in rows]
+
+    def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
+        """Which key a refresh token was sent under before, in this ledger: two projects count too."""
+        statement = (
+            "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ? LIMIT 1"
+        )
+        with _explained(self.path, LedgerLost):
+            found = ((digest, self._one(statement, (digest, self._target))) for digest in refresh_digests)
+            return {digest: Identity(*row) for digest, row in found if row}
+
+    def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
+        """Whether a later fingerprint replaced this one."""
+        statement = f"SELECT 1 FROM superseded WHERE {_KEY} AND fingerprint = ?"  # noqa: S608 - our own constants
+        return self._one(statement, (self._target, *identity, fingerprint)) is not None
+
+    def in_state(self, states: Iterable[State]) -> Iterator[Entry]:
+        """Every entry of the target in one of these states."""
+        wanted = list(states)
+        marks = ", ".join("?" * len(wanted))
+        statement = f"SELECT {_COLUMNS} FROM entries WHERE target = ? AND state IN ({marks})"  # noqa: S608 - marks only
+        for row in self._db.execute(statement, (self._target, *wanted)):
+            yield _entry(row)
+
+    def apply(self, writes: Sequence[Write], run_id: str) -> None:
+        """Put all of it on disk in one transaction, or nothing."""
+        self._check_still_there()
+        with _explained(self.path, LedgerLost):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for write in writes:
+                    self._write(write, run_id)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _write(self, write: Write, run_id: str) -> None:
+        match write:
+            case Move():
+                self._move(write)
+            case Result():
+                self._result(write, run_id)
+            case PatchIntent():
+                self._update(
+                    f"UPDATE entries SET op_fingerprint = ?, sent_at = ?, updated_at = ? WHERE {_KEY} AND state = 'created'",  # noqa: S608
+                    (write.fingerprint, write.at, write.at, self._target, *write.identity),
+                )
+            case PatchEnd():
+                self._end_patch(write)
+            case Reported():
+                self._update(
+                    f"UPDATE entries SET reported = ? WHERE {_KEY}",  # noqa: S608
+                    (write.fingerprint, self._target, *write.identity),
+                )
+
+    def _move(self, move: Move) -> None:
+        values = (
+            self._target, *move.identity, move.to, move.fingerprint, move.refresh_digest, move.connection_id, move.ours,
+            move.posts, move.doubt, move.sent_at, move.settle_at, move.run_id, move.at,
+        )  # fmt: skip
+        if move.to not in _FIRST and self._one(f"SELECT 1 FROM entries WHERE {_KEY}", values[:4]) is None:  # noqa: S608
+            raise IllegalTransition(f"a row that was never sent cannot become {move.to}", hint="Please report this.")
+        if self._db.execute(_MOVES[move.to], values).rowcount != 1 and not move.if_allowed:
+            state = self._one(f"SELECT state FROM entries WHERE {_KEY}", values[:4])  # noqa: S608
+            raise IllegalTransition(f"a row that is {state[0]} cannot become {move.to}", hint="Please report this.")
+
+    def _end_patch(self, end: PatchEnd) -> None:
+        key = (self._target, *end.identity)
+        if end.carried_out:
+            self._db.execute(
+                "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, fingerprint"  # noqa: S608
+                f" FROM entries WHERE {_KEY} AND fingerprint IS NOT NULL AND fingerprint <> op_fingerprint",
+                key,
+            )
+        carried = "fingerprint = op_fingerprint, refresh_digest = ?," if end.carried_out else ""
+        values = (end.refresh_digest, end.at, *key) if end.carried_out else (end.at, *key)
+        self._update(
+            f"UPDATE entries SET {carried} op_fingerprint = NULL, updated_at = ?"  # noqa: S608
+            f" WHERE {_KEY} AND op_fingerprint IS NOT NULL",
+            values,
+        )
+
+    def _update(self, statement: str, values: Sequence[object]) -> None:
+        if self._db.execute(statement, values).rowcount != 1:
+            raise IllegalTransition("a row that is not created cannot be patched", hint="Please report this.")
+
+    def _result(self, result: Result, run_id: str) -> None:
+        place, identity = result.place, result.identity
+        self._db.execute(
+            "REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (run_id, place.source_no, place.row, *identity, result.outcome, result.connection_id, result.http_status,
+             result.attempts, result.finished_at),
+        )  # fmt: skip
+        for no, issue in enumerate(result.issues):
+            self._db.execute(
+                "REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (run_id, place.source_no, place.row, no, *identity, issue.stage, issue.code, issue.field, issue.reason,
+                 issue.fix, issue.http_status, issue.retryable, result.attempts, issue.request_id),
+            )  # fmt: skip
+
+    def start_run(self, run: Run, sources: Sequence[str]) -> None:
+        """Note that a run began."""
+        with _explained(self.path, LedgerLost):
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT INTO runs (run_id, target, verb, pid, host, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (run.run_id, self._target, run.verb, run.pid, run.host, run.started_at),
+            )
+            self._db.executemany(
+                "INSERT INTO sources VALUES (?, ?, ?)", [(run.run_id, no, name) for no, name in enumerate(sources)]
+            )
+            self._db.execute("COMMIT")
+
+    def end_run(self, run_id: str, at: float, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Note how it ended."""
+        with _explained(self.path, LedgerLost):
+            self._db.execute(
+                "UPDATE runs SET ended_at = ?, exit_code = ?, summary = ? WHERE run_id = ?",
+                (at, exit_code, json.dumps(summary), run_id),
+            )
+
+    def runs(self, limit: int = 10) -> list[Run]:
+        """The last runs, the newest first."""
+        rows = self._db.execute(
+            "SELECT run_id, verb, pid, host, started_at, ended_at, exit_code, summary FROM runs"
+            " ORDER BY started_at DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            Run(run_id, verb, pid, host, started_at, ended_at, exit_code, json.loads(summary) if summary else None)
+            for run_id, verb, pid, host, started_at, ended_at, exit_code, summary in rows
+        ]
+
+    def counts(self) -> dict[State, int]:
+        """How many entries stand where, over every target."""
+        return {State(state): n for state, n in self._db.execute("SELECT state, count(*) FROM entries GROUP BY state")}
+
+    def results(self, run_id: str) -> Iterator[Result]:
+        """The results of a run, in the order of its rows."""
+        names = self._source_names(run_id)
+        rows = self._db.execute(
+            "SELECT source_no, row, provider, group_ref, consumer_ref, outcome, connection_id, http_status, attempts,"
+            " finished_at FROM results WHERE run_id = ? ORDER BY source_no, row",
+            (run_id,),
+        )
+        for no, row, *identity, outcome, connection_id, status, attempts, finished_at in rows:
+            place = Place(names.get(no, ""), no, row)
+            yield Result(place, Identity(*identity), Outcome(outcome), connection_id, status, attempts, finished_at)
+
+    def problems(self, run_id: str) -> Iterator[ProblemRow]:
+        """The problems of a run, in the order of its rows."""
+        statement = f"SELECT {_PROBLEM} FROM problems WHERE run_id = ? ORDER BY source_no, row, no"  # noqa: S608 - ours
+        names = self._source_names(run_id)
+        for row in self._db.execute(statement, (run_id,)):
+            yield _problem(row, names)
+
+    def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
+        """The commonest problems of a run: how many rows have each, and the first of them."""
+        statement = (
+            f"SELECT {_PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) FROM problems WHERE run_id = ?"  # noqa: S608
+            " GROUP BY code, field, message ORDER BY n DESC, code LIMIT ?"
+        )
+        names = self._source_names(run_id)
+        return [(row[-2], _problem(row[:-2], names)) for row in self._db.execute(statement, (run_id, limit))]
+
+    def _source_names(self, run_id: str) -> dict[int, str]:
+        return dict(self._db.execute("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
+
+    def _one(self, statement: str, values: Sequence[object] = ()) -> Any:
+        return self._db.execute(statement, values).fetchone()
+
+    def _check_still_there(self) -> None:
+        """A ledger that was moved or deleted would take our writes to nowhere."""
+        if _inode(self.path) != self._inode:
+            raise LedgerLost(
+                f"{self.path} was moved or deleted while the run was using it",
+                hint="Put it back and run again; without it, run again: the listing finds what was created.",
+            )
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    provider, group_ref, consumer_ref, state, fingerprint, refresh, connection_id, ours, posts, doubt, *rest = row
+    return Entry(
+        Identity(provider, group_ref, consumer_ref), State(state), fingerprint, refresh, connection_id,
+        None if ours is None else bool(ours), posts, bool(doubt), *rest,
+    )  # fmt: skip
+
+
+def _problem(row: Sequence[Any], names: Mapping[int, str]) -> ProblemRow:
+    (
+        no,
+        number,
+        provider,
+        group_ref,
+        consumer_ref,
+        attempts,
+        field,
+        code,
+        reason,
+        fix,
+        stage,
+        status,
+        retryable,
+        request,
+    ) = row
+    issue = Issue(field, Code(code), reason, fix, Stage(stage), status, bool(retryable), request)
+    return ProblemRow(
+        Place(names.get(no, ""), no, number), Identity(provider, group_ref, consumer_ref), issue, attempts
+    )
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_file(path: Path) -> None:
+    """Make the file owner-only from its first byte; SQLite gives its WAL the same mode."""
+    if not path.parent.is_dir():
+        raise LedgerError(
+            f"the ledger's folder {path.parent} is not there",
+            hint="Make it, or mount it; a new ledger in its place would know nothing of what was done.",
+        )
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.W_OK):
+            raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.") from None
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be made: {error.strerror}", hint="Check the folder, or set ledger.url."
+        ) from None
+
+
+@contextmanager
+def _explained(path: Path, kind: Callable[..., LedgerError]) -> Iterator[None]:
+    """SQLite's errors in one line each; its messages hold no values."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+        if "full" in said:
+            hint = "Make room and run again: nothing was sent that could not be recorded."
+        elif "not a database" in said or "malformed" in said:
+            hint = "The file is damaged. Restore it, or move it away and run again: the listing finds what was created."
+        elif "locked" in said:
+            hint = "Another program keeps it locked: close it and run again."
+        else:
+            hint = "Check the disk and the folder, then run again."
+        raise kind(f"the ledger {path} cannot be used: {said}", hint=hint) from error

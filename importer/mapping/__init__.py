@@ -1,0 +1,9 @@
+"""From chunks of cells to validated requests, column by column; a row that cannot be sent gets all its issues at once.
+
+`requests` assembles rows out of `columns`, which read cells with `cells`, `refs`, `dates`, `lists` and `json_cells`;
+`schemes` decides which credential a row carries; `canonical` is the mapping of a file that needs none.
+"""
+
+from importer.mapping.requests import MappedRow, Mapper
+
+__all__ = ["MappedRow", "Mapper"]

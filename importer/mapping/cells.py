@@ -1,0 +1,104 @@
+"""Cells as text: what a text file gives as it is, what Parquet gives where it has exactly one spelling.
+
+A reader takes a column as a list and gives one as long: a value, None where the cell is blank, or a `Fault` in its
+place. Nothing here, and no fault, shows a cell.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral
+from types import NoneType
+from typing import Any
+
+import pandas as pd
+
+from importer.outcomes import Code, Issue
+
+Reader = Callable[[list[Any]], list[Any]]
+"""Cells in, values out: one for one, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one cell; it stands in the column in place of the value."""
+
+    code: Code
+    reason: str
+    fix: str
+
+    def issue(self, field: str) -> Issue:
+        """The issue of a row, about the column that the user knows as `field`."""
+        return Issue(field, self.code, self.reason, self.fix)
+
+
+_DECIMAL = Fault(
+    Code.BAD_TYPE,
+    "this is stored as a decimal number, which may have lost digits",
+    "Write the column as text or as integers.",
+)
+_NOT_TEXT = Fault(
+    Code.BAD_TYPE,
+    "this is neither text nor an integer",
+    'Write the column as text; for a value inside a structure, map it with json = "$.name".',
+)
+
+
+def all_text(cells: list[Any]) -> bool:
+    """Whether every cell is a str or None, as in a text format: then nothing needs a look at its type."""
+    return set(map(type, cells)) <= {str, NoneType}
+
+
+def cells_of(frame: pd.DataFrame, column: str) -> list[Any]:
+    """A column as a list, with None for every kind of missing value (NaN, NaT, NA)."""
+    series = frame[column]
+    cells: list[Any] = series.tolist()
+    if all_text(cells):
+        return cells
+    missing: list[Any] = series.astype(object).mask(series.isna(), None).tolist()
+    return missing
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell counts as empty: None, or a text of nothing but white space."""
+    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
+
+
+def as_text(cell: Any) -> Any:
+    """A cell as text: integers, whole SQL decimals and UUIDs have one spelling; anything else is a fault."""
+    if cell is None or isinstance(cell, str | Fault):
+        return cell
+    if isinstance(cell, bool):
+        return _NOT_TEXT
+    if isinstance(cell, Integral):
+        return str(int(cell))
+    if isinstance(cell, Decimal) and cell.is_finite() and cell.as_tuple().exponent == 0:
+        return str(cell)
+    if isinstance(cell, uuid.UUID):
+        return str(cell)
+    return _DECIMAL if isinstance(cell, float | Decimal) else _NOT_TEXT
+
+
+def texts(cells: list[Any]) -> list[Any]:
+    """Text as it was written: refs are compared so, and a password may begin or end with a blank."""
+    if all_text(cells):
+        return [None if not cell or cell.isspace() else cell for cell in cells]
+    return [None if is_blank(cell) else cell for cell in map(as_text, cells)]
+
+
+def trimmed(cells: list[Any]) -> list[Any]:
+    """Text without white space around it, as the platform's own forms send what was typed into them."""
+    if all_text(cells):
+        return [(cell.strip() or None) if cell else None for cell in cells]
+    return [cell.strip() if isinstance(cell, str) else cell for cell in texts(cells)]
+
+
+def replaced(cells: list[Any], faults: dict[str, Fault]) -> list[Any]:
+    """The column with a fault in place of each text that has one."""
+    return [faults.get(cell, cell) for cell in cells] if faults else cells
+
+
+def distinct(cells: list[Any]) -> set[str]:
+    """The different texts of a column: what depends on the text alone is asked once for each."""
+    return {cell for cell in cells if isinstance(cell, str)}

@@ -1,0 +1,152 @@
+"""Rows out of columns: what is wrong with each, and the request of each that may be sent."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any
+
+from pydantic import ValidationError
+
+from importer.api.models import GenerateRequest
+from importer.config import FieldSpec
+from importer.errors import ConfigError
+from importer.mapping.bodies import KEY, Columns, bodies
+from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
+from importer.mapping.cells import Fault
+from importer.mapping.columns import Cells, compile_field
+from importer.mapping.header import Header
+from importer.mapping.leaks import refuse_credentials
+from importer.mapping.refs import provider_fault
+from importer.mapping.schemes import PATHS, Choice, Chooser, scheme_of
+from importer.outcomes import Code, Issue
+from importer.sources.base import Chunk
+
+_EMPTY = Fault(Code.MISSING_VALUE, "this is empty, and every row needs it", "Fill it in.")
+
+
+@dataclass(frozen=True, slots=True)
+class MappedRow:
+    """A row as a request, or with all its issues at once. The refs are safe to show: "" where missing or refused."""
+
+    row: int
+    request: GenerateRequest | None
+    issues: Sequence[Issue]
+    provider: str
+    group_ref: str
+    consumer_ref: str
+
+
+class Mapper:
+    """Maps the rows of one source. `notes` is what the plan says once of it; it grows while chunks are mapped."""
+
+    def __init__(
+        self,
+        mapping: Mapping[str, FieldSpec] | None,
+        columns: Sequence[str],
+        *,
+        source: str,
+        provider: str | None = None,
+    ) -> None:
+        """Take the columns by `mapping`, or by their canonical names; `provider` serves where no column names one.
+
+        Raises SourceError or ConfigError with the missing column and the nearest one.
+        """
+        if provider is not None and provider_fault(provider):
+            raise ConfigError(
+                "the provider given for the whole source is no name of one", hint="See importer providers."
+            )
+        self.notes: list[str] = []
+        header = Header(source, columns)
+        specs = canonical_mapping(header, provider) if mapping is None else _given(mapping, header, provider)
+        if mapping is None and (ignored := unused(header)):
+            self._note(f"columns not used: {', '.join(ignored)}")
+        self._fields = [compile_field(path, spec, header, self._note) for path, spec in specs.items()]
+        self._labels = {field.path: field.label for field in self._fields}
+        self._chooser = Chooser(self._fields, COLUMN_OF if mapping is None else {})
+        if mapping is not None:
+            self._chooser.check()
+        self._schemes = [s for s in PATHS if any(scheme_of(field.path) is s for field in self._fields)]
+
+    def map(self, chunk: Chunk) -> list[MappedRow]:
+        """The rows of a chunk in their order."""
+        cells = Cells(chunk.frame)
+        columns: Columns = {field.path: field.column(cells) for field in self._fields}
+        choices = self._choices(columns, len(cells))
+        problems = self._problems(columns, choices)
+        # a refused ref is not shown, whatever it is
+        key = [[text if isinstance(text, str) else "" for text in columns[path]] for path in KEY]
+        request_bodies = bodies(columns, self._schemes, [choice.scheme for choice in choices])
+        return [
+            MappedRow(row, None, tuple(problems[position]), *refs)
+            if position in problems
+            else self._validated(row, body, *refs)
+            for position, (row, body, *refs) in enumerate(zip(chunk.rows, request_bodies, *key, strict=True))
+        ]
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _choices(self, columns: Columns, rows: int) -> list[Choice]:
+        said = columns.get("authScheme", [None] * rows)
+        filled = [[cell is not None for cell in columns[field.path]] for field in self._chooser.credentials]
+        flags = zip(*filled, strict=True) if filled else [()] * rows
+        choose = self._chooser.choose
+        return [
+            Choice(None) if isinstance(word, Fault) else choose(row_flags, word)
+            for row_flags, word in zip(flags, said, strict=True)
+        ]
+
+    def _problems(self, columns: Columns, choices: list[Choice]) -> dict[int, list[Issue]]:
+        """Position in the chunk -> all that is wrong with the row. Hides, in `columns`, a ref that is a credential."""
+        problems: dict[int, dict[Issue, None]] = defaultdict(dict)  # a dict as an ordered set: one column, two fields
+        refuse_credentials(columns)
+        for path, column in columns.items():
+            for position, fault in _faults(column, _EMPTY if path in KEY else None):
+                problems[position][fault.issue(self._labels[path])] = None
+        for position, choice in enumerate(choices):
+            if choice.issues:
+                problems[position].update(dict.fromkeys(choice.issues))
+        return {position: list(issues) for position, issues in problems.items()}
+
+    def _validated(self, row: int, body: dict[str, Any], *key: str) -> MappedRow:
+        try:
+            return MappedRow(row, GenerateRequest.model_validate(body), (), *key)
+        except ValidationError as error:
+            # a guard behind our own checks; pydantic's words may quote the cell, its kind of error does not
+            found = error.errors(include_input=False, include_url=False, include_context=False)
+            return MappedRow(row, None, [self._refused(detail["loc"], detail["type"]) for detail in found], *key)
+
+    def _refused(self, loc: tuple[int | str, ...], kind: str) -> Issue:
+        path = ".".join(str(part) for part in loc)
+        known = (label for field, label in self._labels.items() if path == field or path.startswith(f"{field}."))
+        block = str(loc[0]) if loc else "the row"
+        reason = f"the request does not allow this ({kind})"
+        return Issue(next(known, block), Code.BAD_REQUEST, reason, "Check that the right column is mapped.")
+
+
+def _given(mapping: Mapping[str, FieldSpec], header: Header, provider: str | None) -> dict[str, FieldSpec]:
+    """The mapping, with `provider` where no column names one, and for the blank cells of a column that does."""
+    specs = dict(mapping)
+    if provider is not None:
+        spec = specs.get("provider")
+        if spec is None or (spec.column is not None and spec.column not in header):
+            specs["provider"] = FieldSpec(value=provider)
+        elif spec.column is not None and spec.default is None:
+            specs["provider"] = replace(spec, default=provider)
+    for path in KEY:
+        if path not in specs:
+            raise ConfigError(f"mapping.{path} is missing", hint=f'Name its column: {path} = "column".')
+    if "authScheme" not in specs and not any(map(scheme_of, specs)):
+        raise ConfigError("the mapping has no credential", hint='Map one, e.g. apiKey = "column".')
+    return specs
+
+
+def _faults(column: list[Any], if_blank: Fault | None) -> Iterator[tuple[int, Fault]]:
+    """Positions and faults of a column; `if_blank` is the fault of a blank cell where it may not be blank."""
+    kinds = set(map(type, column))  # most columns have no fault at all, and this is the fastest way to know
+    if Fault in kinds:
+        yield from ((position, cell) for position, cell in enumerate(column) if isinstance(cell, Fault))
+    if if_blank and NoneType in kinds:
+        yield from ((position, if_blank) for position, cell in enumerate(column) if cell is None)

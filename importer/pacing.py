@@ -1,0 +1,243 @@
+"""How fast: a policy that is a pure function, and one pacer that every request of a run passes through.
+
+The pacer hands off one start at a time and reads the rate anew at each, so a change or a hold is felt by all workers
+at once. Semaphore-like limiters hand out a second's worth together (a measured one let 39 of 20 through).
+"""
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from importer.api.problems import Answer, Fate
+from importer.clock import Clock
+from importer.errors import ApiRefused, ImporterError
+
+UNLIMITED = float("inf")
+PROBE_AFTER = 10
+"""Failed requests in a row after which all workers hold and one probe goes alone."""
+
+CATCH_UP_S = 0.05
+"""A start that comes late (timers round to a millisecond) may be made good within this time, within the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaceState:
+    """What a policy decides from: the rate so far (requests/s) and what happened in the last `elapsed_s` seconds."""
+
+    rate: float
+    elapsed_s: float
+    started: int
+    refused: int
+
+
+class RatePolicy(Protocol):
+    """Decides the rate of the next second."""
+
+    @property
+    def first(self) -> float:
+        """Requests per second to begin with."""
+
+    def next_rate(self, state: PaceState) -> float:
+        """Requests per second from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRate:
+    """The rate it was given, whatever happens; `UNLIMITED` is one too."""
+
+    first: float
+
+    def next_rate(self, state: PaceState) -> float:  # noqa: ARG002 - the protocol's
+        """The same rate again."""
+        return self.first
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveRate:
+    """Finds a limit nobody published: additive increase, multiplicative decrease of the rate (Chiu and Jain, 1989).
+
+    One step back per step however many requests were refused in it, for they were refused by one limit. It rises
+    only while the pace it allows is really used.
+    """
+
+    first: float = 10.0
+    least: float = 0.5
+    most: float = 5000.0
+    back: float = 0.7
+    rise: float = 0.04
+
+    def next_rate(self, state: PaceState) -> float:
+        """A step back after a refusal, a small step up after a second that was used."""
+        if state.refused:
+            return max(self.least, state.rate * self.back)
+        if state.started >= 0.8 * state.rate * state.elapsed_s:
+            return min(self.most, state.rate + max(0.5, state.rate * self.rise))
+        return state.rate
+
+
+def rate_policy(setting: float | str) -> RatePolicy:
+    """The policy for `limits.rate`: a number of requests per second, `auto` or `unlimited`."""
+    if setting == "auto":
+        return AdaptiveRate()
+    return FixedRate(UNLIMITED if setting == "unlimited" else float(setting))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When waiting ends: `max_wait_s` seconds at the server's wish, `stop_after` failed requests in a row (0: never).
+
+    `base_s` and `cap_s` bound the back-off between two probes.
+    """
+
+    max_wait_s: float = 300.0
+    stop_after: int = 100
+    base_s: float = 0.5
+    cap_s: float = 60.0
+
+
+class Pacer:
+    """Lets requests start: at the policy's rate, after every hold, and one by one while nothing answers."""
+
+    def __init__(self, policy: RatePolicy, patience: Patience, clock: Clock) -> None:
+        self.rate = policy.first
+        self.requests = 0
+        self.throttled = 0
+        self.held_for = ""
+        self._policy = policy
+        self._patience = patience
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._hold_until = 0.0
+        self._next_start = 0.0
+        self._starts: deque[float] = deque()
+        self._failures = 0
+        self._probe_out = False
+        self._stopped: ImporterError | None = None
+        self._step_at: float | None = None
+        self._step_started = self._step_refused = 0
+        self._refused_since: float | None = None
+
+    @property
+    def stopped(self) -> ImporterError | None:
+        """Why no further request starts, once that is so."""
+        return self._stopped
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds for which nothing starts yet, at the server's wish or while nothing answers."""
+        return max(0.0, self._hold_until - self._clock.steady())
+
+    def stop(self, reason: ImporterError) -> None:
+        """No further request starts: whoever waits or comes gets `reason` raised. The first reason stays."""
+        self._stopped = self._stopped or reason
+
+    async def slot(self) -> None:
+        """Wait until a request may start. Raises the reason once the run has to stop."""
+        if self.rate == UNLIMITED and not self._failures and self._hold_until <= self._clock.steady():
+            if self._stopped:
+                raise self._stopped
+            self.requests += 1
+            return
+        async with self._turn:
+            while (wait_s := self._wait_s()) > 0:
+                # in slices: a hold may grow, shrink or become a stop while somebody waits for it
+                await self._clock.sleep(min(wait_s, 0.25))
+            self._start()
+
+    def _wait_s(self) -> float:
+        if self._stopped:
+            raise self._stopped
+        now = self._clock.steady()
+        if self._probe_out:
+            return 0.05
+        self._step(now)
+        return max(self._hold_until, self._next_start, self._window_frees_at(now)) - now
+
+    def _window_frees_at(self, now: float) -> float:
+        """When another start keeps every window of one second within the rate, however late earlier ones came."""
+        if self.rate == UNLIMITED:
+            return now
+        allowed = max(1, int(self.rate))
+        while len(self._starts) > allowed:
+            self._starts.popleft()
+        return self._starts[0] + allowed / self.rate if len(self._starts) == allowed else now
+
+    def _start(self) -> None:
+        now = self._clock.steady()
+        self.requests += 1
+        self._step_started += 1
+        self._probe_out = self._failures >= PROBE_AFTER
+        if self.rate != UNLIMITED:
+            self._starts.append(now)
+            self._next_start = max(self._next_start, now - CATCH_UP_S) + 1 / self.rate
+        if now >= self._hold_until:
+            self.held_for = ""
+
+    def _step(self, now: float) -> None:
+        """Ask the policy once a second, and at once after a refusal."""
+        if self._step_at is None:
+            self._step_at = now
+        elapsed_s = now - self._step_at
+        if elapsed_s >= 1.0:
+            self.rate = self._policy.next_rate(PaceState(self.rate, elapsed_s, self._step_started, self._step_refused))
+            self._step_at, self._step_started, self._step_refused = now, 0, 0
+
+    def heard(self, answer: Answer[object]) -> None:
+        """Take note of what came back for a request that got a slot: the pace, a hold, or a failure in a row."""
+        self._probe_out = False
+        now = self._clock.steady()
+        if answer.fate is Fate.ANSWERED and (answer.status or 0) < 500:
+            self._failures = 0
+        else:
+            self._failed(now)
+        if answer.status == 429:
+            self._refused(now)
+        elif answer.fate is Fate.ANSWERED:
+            self._refused_since = None
+        if answer.retry_after_s and (answer.status == 429 or (answer.status or 0) >= 500):
+            self._asked_to_wait(answer.retry_after_s, now)
+
+    def _failed(self, now: float) -> None:
+        self._failures += 1
+        beyond = self._failures - PROBE_AFTER
+        if self._patience.stop_after and self._failures >= self._patience.stop_after:
+            self.stop(
+                ApiRefused(
+                    f"stopped after {self._failures} failed requests in a row: the API does not answer",
+                    hint="Run again when it does: every row is where it was (limits.stop_after sets the number).",
+                )
+            )
+        elif beyond >= 0:
+            most_s = min(self._patience.cap_s, self._patience.base_s * 2 ** min(beyond, 30))
+            # full jitter would let probes go at once; half of it keeps a rhythm and still parts many machines
+            self._hold(now + random.uniform(most_s / 2, most_s), "the API does not answer")  # noqa: S311
+
+    def _refused(self, now: float) -> None:
+        self.throttled += 1
+        self._step_refused += 1
+        self._refused_since = self._refused_since or now
+        if now - self._refused_since > self._patience.max_wait_s:
+            self.stop(
+                ApiRefused(
+                    f"stopped: the API has refused every request for {now - self._refused_since:.0f} s (429)",
+                    hint="Run again later, or with a lower --rate.",
+                )
+            )
+
+    def _asked_to_wait(self, seconds: float, now: float) -> None:
+        if seconds > self._patience.max_wait_s:
+            self.stop(
+                ApiRefused(
+                    f"stopped: the API asks to wait {seconds:.0f} s, longer than retry.max_wait_s "
+                    f"({self._patience.max_wait_s:g} s)",
+                    hint=f"Run again in {seconds / 60:.0f} minutes; every row is where it was.",
+                )
+            )
+        else:
+            self._hold(now + seconds, f"the API asked to wait {seconds:.0f} s")
+
+    def _hold(self, until: float, reason: str) -> None:
+        if until > self._hold_until:
+            self._hold_until, self.held_for = until, reason

@@ -1,0 +1,347 @@
+"""The plan pass: read, map and decide every row, and send nothing.
+
+It finds what one row cannot know: a key that comes twice, a refresh token under two keys, how much has changed. What it
+decides lies in the spool; the send pass reads the sources again and takes up the rows that something is sent for.
+A source that can be read only once (standard input) is decided and sent in one pass: of two rows in conflict only
+the later one is refused there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from importer.api.models import GenerateRequest
+from importer.api.wire import Digests, body_of
+from importer.config import FieldSpec
+from importer.decide import Only, RowFacts, decide, masks, whole_mask
+from importer.errors import SourceLost
+from importer.jobs import Job
+from importer.ledger.base import Entry, Ledger, ProblemRow
+from importer.mapping import MappedRow, Mapper
+from importer.outcomes import Code, Issue, Stage, State
+from importer.records import Identity, Place
+from importer.sources.base import Chunk, Source
+from importer.spool import TO_SEND, Action, Seen, Spool, SpooledRow
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPolicy:
+    """The settings that decide about a row."""
+
+    changed: Literal["update", "report"] = "update"
+    only: Only = "all"
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    """One sound row on its way through the plan."""
+
+    place: Place
+    request: GenerateRequest
+    key: bytes
+    facts: RowFacts
+    refresh_digest: bytes | None
+    entry: Entry | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return self.request.identity
+
+
+@dataclass(slots=True)
+class Samples:
+    """One decoded time and one scope list, so that a wrong unit is seen before anything is sent. No credential."""
+
+    time: str = ""
+    scopes: str = ""
+
+
+@dataclass(slots=True)
+class _Verdicts:
+    """What a chunk's rows became: lines for the spool, and the sound rows that something is sent for."""
+
+    rows: list[SpooledRow] = field(default_factory=list)
+    problems: list[ProblemRow] = field(default_factory=list)
+    to_send: list[tuple[_Row, Action]] = field(default_factory=list)
+
+
+class Planner:
+    """Decides about rows, chunk by chunk, and keeps the decisions in the spool. For one thread."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        mapping: Mapping[str, FieldSpec] | None,
+        *,
+        provider: str | None,
+        ledger: Ledger | None,
+        spool: Spool,
+        digests: Digests,
+        policy: PlanPolicy,
+    ) -> None:
+        """`ledger` is None where there is none yet: then every row is new. Raises SourceError for a wrong header."""
+        self.sources = sources
+        self.names = [source.name for source in sources]
+        self.one_pass = not all(source.repeatable for source in sources)
+        self.samples = Samples()
+        self._mappers = [Mapper(mapping, source.columns(), source=source.name, provider=provider) for source in sources]
+        self._stamps = [source.stamp() for source in sources]
+        self._ledger = ledger
+        self._spool = spool
+        self._digests = digests
+        self._policy = policy
+        self._read = 0
+        self._tainted: dict[tuple[int, int], Place] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed while mapping, said once each."""
+        return list(dict.fromkeys(note for mapper in self._mappers for note in mapper.notes))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row of the sources was to be read."""
+        return self._policy.rows is None
+
+    def read_all(self, seen: Callable[[int], None]) -> None:
+        """The whole plan pass; `seen` is told how many rows each chunk had."""
+        for source_no, chunk in self._chunks():
+            self._decide_chunk(source_no, chunk)
+            seen(len(chunk.rows) + len(chunk.bad))
+
+    def jobs(self) -> Iterator[list[Job]]:
+        """The send pass: the rows that something is sent for, chunk by chunk, with their bodies.
+
+        Raises SourceLost when a source is no longer what the plan pass read.
+        """
+        self._read = 0
+        for source_no, chunk in self._chunks():
+            if self.one_pass:
+                yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+                continue
+            self._check_unchanged(source_no)
+            numbers = [*chunk.rows, *(bad.row for bad in chunk.bad)]
+            wanted = {row.row: row for row in self._spool.to_send(source_no, min(numbers), max(numbers))}
+            if wanted:
+                yield self._jobs_again(source_no, chunk, wanted)
+            self._check_unchanged(source_no)
+
+    def _chunks(self) -> Iterator[tuple[int, Chunk]]:
+        for source_no, source in enumerate(self.sources):
+            for chunk in source.chunks():
+                if not chunk.rows and not chunk.bad:
+                    continue
+                left = None if self._policy.rows is None else self._policy.rows - self._read
+                if left is not None and left <= 0:
+                    return
+                part = chunk if left is None else _first_rows(chunk, left)
+                self._read += len(part.rows) + len(part.bad)
+                yield source_no, part
+
+    def _check_unchanged(self, source_no: int) -> None:
+        source = self.sources[source_no]
+        if source.stamp() != self._stamps[source_no]:
+            raise SourceLost(
+                f"{source.name} changed while it was being sent",
+                hint="Run again: what was sent is in the ledger, the rest is read anew.",
+            )
+
+    def _jobs_again(self, source_no: int, chunk: Chunk, wanted: Mapping[int, SpooledRow]) -> list[Job]:
+        positions = [at for at, row in enumerate(chunk.rows) if row in wanted]
+        part = Chunk(chunk.source, [chunk.rows[at] for at in positions], chunk.frame.iloc[positions], ())
+        rows = self._sound(source_no, self._mappers[source_no].map(part))
+        for row in rows:
+            if row.identity != wanted[row.place.row].identity:
+                raise SourceLost(f"{row.place} changed while it was being sent", hint="Run again.")
+        return [self._job(row, wanted[row.place.row].action) for row in rows]
+
+    def _decide_chunk(self, source_no: int, chunk: Chunk) -> _Verdicts:
+        out = _Verdicts()
+        name = self.names[source_no]
+        for bad in chunk.bad:
+            self._refuse(out, Place(name, source_no, bad.row), Identity("", "", ""), [bad.issue])
+        mapped = self._mappers[source_no].map(chunk)
+        unsound = [row for row in mapped if row.request is None]
+        for row in unsound:
+            identity = Identity(row.provider, row.group_ref, row.consumer_ref)
+            self._refuse(
+                out, Place(name, source_no, row.row), identity, row.issues, kind="enter" if all(identity) else ""
+            )
+        rows = self._without_known_keys(out, self._sound(source_no, mapped))
+        for sound in self._without_known_tokens(out, rows):
+            self._decide_row(out, sound)
+        self._spool.add(out.rows, out.problems)
+        self._take_samples(out)
+        return out
+
+    def _sound(self, source_no: int, mapped: Sequence[MappedRow]) -> list[_Row]:
+        """The rows that could be mapped, with their digests and their entries."""
+        name, digests = self.names[source_no], self._digests
+        rows = [
+            _Row(
+                Place(name, source_no, row.row),
+                row.request,
+                digests.identity(row.request.identity),
+                RowFacts(digests.fingerprint(row.request), row.request.auth_scheme),
+                digests.refresh_token(row.request),
+            )
+            for row in mapped
+            if row.request is not None
+        ]
+        if self._ledger is not None:
+            for row, entry in zip(rows, self._ledger.entries([row.identity for row in rows]), strict=True):
+                row.entry = entry
+        return rows
+
+    def _without_known_keys(self, out: _Verdicts, rows: list[_Row]) -> list[_Row]:
+        """Leave out rows whose key came before; across files the later one counts instead."""
+        keys = [(r.key, r.facts.fingerprint.dump(), r.place.source_no, r.place.row) for r in rows]
+        known = self._spool.seen_keys(keys)
+        if not known:
+            return rows
+        kept: list[_Row] = []
+        for at, row in enumerate(rows):
+            seen = known.get(at)
+            if seen and seen.source_no != row.place.source_no and not self.one_pass:
+                self._supersede(seen, keys[at])
+                seen = None
+            if seen is None:
+                kept.append(row)
+            elif seen.digest == keys[at][1]:
+                out.rows.append(self._spooled(row, Action.DUPLICATE, "duplicate"))
+            else:
+                first = self._name(seen)
+                self._refuse(out, row.place, row.identity, [_conflict(first)])
+        return kept
+
+    def _supersede(self, seen: Seen, key: tuple[bytes, bytes, int, int]) -> None:
+        earlier = self._spool.get(seen.source_no, seen.row)
+        self._spool.supersede(key)
+        if earlier and earlier.action is not Action.REJECTED:
+            self._spool.add(
+                [SpooledRow(seen.source_no, seen.row, Action.DUPLICATE, earlier.identity, kind="duplicate")]
+            )
+
+    def _without_known_tokens(self, out: _Verdicts, rows: list[_Row]) -> list[_Row]:
+        """Leave out rows whose refresh token another key brought too: it would log one of the two customers out."""
+        bearing = [row for row in rows if row.refresh_digest]
+        tokens = [(r.refresh_digest or b"", r.key, r.place.source_no, r.place.row) for r in bearing]
+        known = self._spool.seen_tokens(tokens)
+        holders = self._ledger.holders([token[0] for token in tokens]) if self._ledger else {}
+        refused: set[int] = set()
+        for at, row in enumerate(bearing):
+            seen, holder = known.get(at), holders.get(tokens[at][0])
+            if seen and seen.digest != row.key:
+                self._refuse(out, row.place, row.identity, [_shared_token(self._name(seen))])
+                self._refuse_earlier(out, seen, row.place)
+            elif holder and holder != row.identity:
+                self._refuse(out, row.place, row.identity, [_shared_token(_ref_of(holder))])
+            else:
+                continue
+            refused.add(id(row))
+        return [row for row in rows if id(row) not in refused]
+
+    def _refuse_earlier(self, out: _Verdicts, seen: Seen, later: Place) -> None:
+        """The earlier of two rows with one token is refused too, if it is not sent or done yet."""
+        if self.one_pass:
+            return
+        waiting = next((r for r in out.rows if (r.source_no, r.row) == (seen.source_no, seen.row)), None)
+        earlier = waiting or self._spool.get(seen.source_no, seen.row)
+        place = Place(self.names[seen.source_no], seen.source_no, seen.row)
+        if earlier is None:  # in this very chunk and not decided yet
+            self._tainted[(seen.source_no, seen.row)] = later
+        elif earlier.action is Action.POST:
+            self._refuse(out, place, earlier.identity, [_shared_token(str(later))])
+
+    def _decide_row(self, out: _Verdicts, row: _Row) -> None:
+        later = self._tainted.pop((row.place.source_no, row.place.row), None)
+        if row.entry and row.entry.state is State.CREATED and self._ledger and row.entry.fingerprint:
+            wanted = row.facts.fingerprint.dump()
+            if wanted != row.entry.fingerprint:
+                superseded = self._ledger.is_superseded(row.identity, wanted)
+                row.facts = RowFacts(row.facts.fingerprint, row.facts.scheme, superseded)
+        decision = decide(row.facts, row.entry, changed=self._policy.changed, only=self._policy.only)
+        if later is not None and decision.action is Action.POST:
+            self._refuse(out, row.place, row.identity, [_shared_token(str(later))])
+            return
+        out.rows.append(self._spooled(row, decision.action, decision.kind))
+        if decision.issue:
+            out.problems.append(ProblemRow(row.place, row.identity, decision.issue))
+        if decision.action in TO_SEND:
+            out.to_send.append((row, decision.action))
+
+    def _spooled(self, row: _Row, action: Action, kind: str) -> SpooledRow:
+        connection_id = row.entry.connection_id if row.entry else None
+        mark = row.facts.fingerprint.dump() if action is Action.CHANGED else None
+        place = row.place
+        return SpooledRow(place.source_no, place.row, action, row.identity, connection_id, kind, mark)
+
+    def _refuse(
+        self, out: _Verdicts, place: Place, identity: Identity, issues: Sequence[Issue], kind: str = "rejected"
+    ) -> None:
+        out.rows.append(SpooledRow(place.source_no, place.row, Action.REJECTED, identity, kind=kind or "rejected"))
+        out.problems += [ProblemRow(place, identity, issue) for issue in issues]
+
+    def _job(self, row: _Row, action: Action) -> Job:
+        entry = row.entry
+        return Job(
+            place=row.place,
+            identity=row.identity,
+            action=action,
+            body=body_of(row.request),
+            fingerprint=row.facts.fingerprint.dump(),
+            refresh_digest=row.refresh_digest,
+            mask=masks(row.facts, entry) if entry and action is Action.PATCH else None,
+            connection_id=entry.connection_id if entry else None,
+            whole_mask=whole_mask(row.facts),
+            doubt=bool(entry and entry.doubt),
+            settle_at=(entry and entry.settle_at) or 0.0,
+        )
+
+    def _take_samples(self, out: _Verdicts) -> None:
+        if self.samples.time and self.samples.scopes:
+            return
+        for row, _ in out.to_send:
+            tokens = row.request.oauth2_authorization_code
+            if tokens and tokens.access_token and tokens.access_token.expires_at and not self.samples.time:
+                self.samples.time = (
+                    f"{row.place}: access token expires {tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+                )
+            if tokens and tokens.scopes and not self.samples.scopes:
+                self.samples.scopes = f"{row.place}: {len(tokens.scopes)} scopes, {', '.join(tokens.scopes)}"[:120]
+
+    def _name(self, seen: Seen) -> str:
+        return f"{self.names[seen.source_no]} row {seen.row}"
+
+
+def _first_rows(chunk: Chunk, count: int) -> Chunk:
+    """The first rows of a chunk, bad ones counted too."""
+    numbers = sorted([*chunk.rows, *(bad.row for bad in chunk.bad)])[:count]
+    last = numbers[-1]
+    whole = sum(row <= last for row in chunk.rows)
+    return Chunk(chunk.source, chunk.rows[:whole], chunk.frame.iloc[:whole], [b for b in chunk.bad if b.row <= last])
+
+
+def _ref_of(identity: Identity) -> str:
+    return f"{identity.provider}, group {identity.group_ref}, consumer {identity.consumer_ref} in the ledger"
+
+
+def _conflict(first: str) -> Issue:
+    return Issue(
+        "",
+        Code.CONFLICT,
+        f"the same provider, group and consumer as {first}, with other credentials",
+        "Keep the row with the credentials that are in use, and remove the other.",
+        Stage.PLAN,
+    )
+
+
+def _shared_token(other: str) -> Issue:
+    return Issue(
+        "",
+        Code.SHARED_TOKEN,
+        f"the same refresh token as {other}: it can serve one of the two only",
+        "Find out whose token it is, and remove the other row.",
+        Stage.PLAN,
+    )

@@ -1,0 +1,59 @@
+"""What a row is called: its place in a source, and the connection it stands for."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """The key of one connection within a project: what the platform has at most one of, if we do our work.
+
+    Refs are compared as they were written: case and blanks count, for the app passes them to the platform so.
+    """
+
+    provider: str
+    group_ref: str
+    consumer_ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where connections are made: the API's root (without `/v1`) and the id of the project."""
+
+    api_root: str
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: `source` as the user named it, `row` from 1 with the header left out.
+
+    `source_no` is the source's position in this run, from 0: it orders rows of several files.
+    """
+
+    source: str
+    source_no: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.source} row {self.row}"
+
+
+class Fingerprint(NamedTuple):
+    """What a row would send, as keyed digests: equal digests, equal credentials. Never turned back into them.
+
+    Three parts, since the API patches them apart: the credential block (tokens without `expiresAt` and `issuedAt`),
+    the provider metadata, and the workspace. Names are not covered: they cannot be patched.
+    """
+
+    auth: bytes
+    metadata: bytes
+    workspace: bytes
+
+    @classmethod
+    def load(cls, blob: bytes) -> "Fingerprint":
+        """The fingerprint that `dump` wrote."""
+        return cls(blob[:16], blob[16:24], blob[24:32])
+
+    def dump(self) -> bytes:
+        """32 bytes for the ledger: 16 of the credential block, 8 of the metadata, 8 of the workspace."""
+        return self.auth + self.metadata + self.workspace

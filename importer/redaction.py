@@ -1,0 +1,83 @@
+"""Hiding credentials: a secret is shown as its kind and length, never in part, and nobody else hides things."""
+
+import base64
+import json
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+PIECE = 8
+"""A text that shares this many characters in a row with a credential is not shown."""
+
+WITHHELD = "(withheld: the server's text repeats a part of a credential)"
+
+_TOKEN_PREFIXES = (
+    "eyJ", "ya29.", "1//0", "xoxb-", "xoxp-", "xoxa-", "xoxe", "sk_live_", "sk_test_", "sk-", "rk_live_", "pk_live_",
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "shpat_", "shpca_", "pat-na", "pat-eu", "SG.",
+    "AKIA", "ASIA", "gAAAAA", "Bearer ", "Basic ", "Token ", "secret_", "ntn_", "lin_api_", "EAAG", "EAAC",
+    "-----BEGIN",
+)  # fmt: skip
+_SALESFORCE = re.compile(r"00D[A-Za-z0-9]{12,15}![\x21-\x7e]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+_OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{32,}")
+
+
+def describe(secret: str, kind: str = "value") -> str:
+    """What may be said of a secret: its kind and its length in characters."""
+    return f"{kind} of {len(secret)} characters"
+
+
+def looks_like_a_token(text: str) -> bool:
+    """Whether `text` has the shape of a credential rather than of a name, an id or an address.
+
+    Known prefixes, and long opaque strings that mix upper case, lower case and digits. A UUID, a hex digest, an
+    e-mail address and a plain number are ids.
+    """
+    if text.startswith(_TOKEN_PREFIXES) and len(text) >= 16:
+        return True
+    if _SALESFORCE.fullmatch(text):
+        return True
+    if _UUID.fullmatch(text) or not _OPAQUE.fullmatch(text):
+        return False
+    return bool(re.search(r"[A-Z]", text) and re.search(r"[a-z]", text) and len(re.findall(r"[0-9]", text)) >= 2)
+
+
+def shares_a_piece(text: str, secrets: Iterable[str]) -> bool:
+    """Whether `text` holds a credential, or PIECE characters in a row of one, as it is or in a usual encoding.
+
+    Encodings: JSON-escaped, URL-encoded, base64 at each of the three alignments. A secret shorter than PIECE
+    counts as a whole.
+    """
+    folded = text.casefold()
+    return any(piece in folded for secret in secrets for form in _encodings(secret) for piece in _pieces(form))
+
+
+def withhold(text: str, secrets: Iterable[str]) -> str:
+    """`text`, or a message of our own in its place where it repeats a part of one of the credentials."""
+    return WITHHELD if shares_a_piece(text, secrets) else text
+
+
+def _encodings(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = {secret, json.dumps(secret)[1:-1], quote(raw, safe=""), quote_plus(raw)}
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        # the first characters carry the padding we put before, the last the bytes that would have come after
+        forms.add(encoded[-(-shift * 4 // 3) : len(encoded) - 1])
+    return {form for form in forms if form} | {form.replace("+", "-").replace("/", "_") for form in forms if form}
+
+
+def _pieces(form: str) -> set[str]:
+    folded = form.casefold()
+    if len(folded) < 3:
+        return set()  # "a" is in every text: a secret of one or two characters cannot be looked for
+    return {folded[start : start + PIECE] for start in range(max(1, len(folded) - PIECE + 1))}
+
+
+class NoSecrets(logging.Filter):
+    """Keeps other libraries' records off our log: they may hold a header or a body, and we cannot tell."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let through what this package wrote itself."""
+        return record.name.partition(".")[0] == "importer"

@@ -1,0 +1,118 @@
+"""results.csv, errors.csv and summary.json: the columns that people's scripts rest on."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from importer.ledger.base import ProblemRow, Result
+from importer.outcomes import Code, Stage
+from importer.records import Place
+from importer.reports.files import whole_file
+from importer.spool import Spool
+
+RESULT_COLUMNS = (
+    "source", "row", "provider", "group_ref", "consumer_ref", "outcome", "connection_id", "http_status", "attempts",
+    "finished_at",
+)  # fmt: skip
+ERROR_COLUMNS = (
+    "source", "row", "provider", "group_ref", "consumer_ref", "stage", "code", "field", "message", "fix",
+    "http_status", "retryable", "attempts", "request_id",
+)  # fmt: skip
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """results.csv: one line for each row."""
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(RESULT_COLUMNS)
+        for result in results:
+            place = result.place
+            writer.writerow(
+                _defused(
+                    place.source,
+                    place.row,
+                    *result.identity,
+                    result.outcome,
+                    result.connection_id or "",
+                    _blank(result.http_status),
+                    result.attempts,
+                    _time(result.finished_at),
+                )  # fmt: skip
+            )
+
+
+def write_errors(path: Path, problems: Iterable[ProblemRow], stopped: Mapping[str, str] | None = None) -> int:
+    """errors.csv: one line for each problem, and one for the run where it stopped early. Returns how many."""
+    count = 0
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(ERROR_COLUMNS)
+        for problem in problems:
+            place, issue = problem.place, problem.issue
+            count += 1
+            writer.writerow(
+                _defused(
+                    place.source,
+                    place.row,
+                    *problem.identity,
+                    issue.stage,
+                    issue.code,
+                    issue.field,
+                    issue.reason,
+                    issue.fix,
+                    _blank(issue.http_status),
+                    str(issue.retryable).lower(),
+                    problem.attempts,
+                    issue.request_id,
+                )  # fmt: skip
+            )
+        if stopped:
+            count += 1
+            line = (Stage.SEND, Code.STOPPED, "", stopped["message"], stopped["fix"], "", "true", 0, "")
+            writer.writerow(_defused("", "", "", "", "", *line))
+    return count
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """summary.json."""
+    with whole_file(path) as file:
+        json.dump(summary, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def write_run_reports(
+    folder: Path, summary: Mapping[str, Any], results: Iterable[Result], problems: Iterable[ProblemRow]
+) -> None:
+    """All reports of one run into `folder`. Raises ReportError; those written before it stay whole."""
+    write_results(folder / "results.csv", results)
+    write_errors(folder / "errors.csv", problems, summary.get("stopped"))
+    write_summary(folder / "summary.json", summary)
+
+
+def merged_results(spool: Spool, sent: Iterator[Result], sources: Sequence[str]) -> Iterator[Result]:
+    """Every row that the run read, in order: what the ledger says of it, else what the spool knows."""
+    ahead = next(sent, None)
+    for row in spool.rows():
+        if ahead and (ahead.place.source_no, ahead.place.row) == (row.source_no, row.row):
+            yield ahead
+            ahead = next(sent, None)
+        else:
+            place = Place(sources[row.source_no], row.source_no, row.row)
+            yield Result(place, row.identity, row.outcome, row.connection_id)
+
+
+def _defused(*cells: object) -> list[object]:
+    """The cells of a line, with those that a spreadsheet would run as a formula behind an apostrophe (CWE-1236)."""
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+            for cell in cells]  # fmt: skip
+
+
+def _blank(value: int | None) -> object:
+    return "" if value is None else value
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

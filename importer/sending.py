@@ -1,0 +1,344 @@
+"""What is done for one row: post it, look it up, patch it; and what each answer makes of it.
+
+Every act returns None when the row is settled, or the wait after which `Sender.act` goes on with it. The rule that
+keeps a row from becoming two connections: after an answer that cannot be trusted, `look` comes before the next `post`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from importer.api.client import ConnectionsClient
+from importer.api.models import Project
+from importer.api.problems import Answer, Fate
+from importer.api.wire import patch_of
+from importer.clock import Clock
+from importer.errors import ImporterError
+from importer.existing import Existing, Found, said_of
+from importer.jobs import Job
+from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
+from importer.ledger.writer import LedgerWriter
+from importer.outcomes import Code, Issue, Outcome, Stage, State, Verdict
+from importer.project import refused
+from importer.records import Identity
+from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
+from importer.spool import Action
+
+STALE_S = 2.0
+"""An intent older than this is renewed before its request starts: the time in the ledger must be the true one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendPolicy:
+    """The settings of sending; times in seconds."""
+
+    workers: int
+    timeout_s: float
+    settle_s: float
+    existing: str = "adopt"
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Sender:
+    """The acts of one run on its rows. `finished` is told every result as it comes."""
+
+    def __init__(
+        self,
+        client: ConnectionsClient,
+        existing: Existing,
+        writer: LedgerWriter,
+        policy: SendPolicy,
+        clock: Clock,
+        run_id: str,
+        finished: Callable[[Result], None],
+    ) -> None:
+        self.doubtful: dict[Identity, Result] = {}
+        """Rows that are created now and had a post without a trustworthy answer: were they made twice?"""
+        self._client = client
+        self._existing = existing
+        self._writer = writer
+        self._policy = policy
+        self._clock = clock
+        self._run_id = run_id
+        self._finished = finished
+        self._project_check: asyncio.Task[Answer[Project]] | None = None
+
+    async def act(self, job: Job) -> Wait | None:
+        """Take the row one step on. Once the run stops, the row goes back to where it certainly is."""
+        acts = {Action.POST: self._post, Action.LOOK: self._look, Action.PATCH: self._patch}
+        try:
+            return await acts[job.action](job)
+        except ImporterError as error:
+            self._client.pacer.stop(error)
+            self._let_go(job)
+            return None
+
+    def intent(self, job: Job, now: float, posts: int = 1) -> Move | PatchIntent:
+        """What has to be on disk before a request for this row leaves."""
+        job.sent_at = now
+        if job.action is Action.PATCH:
+            return PatchIntent(job.identity, job.fingerprint, now)
+        return Move(
+            job.identity, State.SENDING, now, run_id=self._run_id, fingerprint=job.fingerprint,
+            refresh_digest=job.refresh_digest, posts=posts, sent_at=now,
+        )  # fmt: skip
+
+    async def _renew(self, job: Job) -> None:
+        """Give the intent its true time where the row has waited long for its slot."""
+        now = self._clock.now()
+        if now - job.sent_at > STALE_S:
+            await self._writer.commit([self.intent(job, now, posts=0)])
+
+    async def _post(self, job: Job) -> Wait | None:
+        answer = await self._client.generate(job.body, lambda: self._renew(job))
+        self._note(job, answer)
+        verdict = classify(answer, job.identity)
+        if verdict is Verdict.RETRY:
+            job.pauses += 1
+            return Wait(self._policy.backoff.pause_s(job.pauses, answer.retry_after_s))
+        job.attempts += 1
+        match verdict:
+            case Verdict.CREATED:
+                connection = answer.value
+                assert connection is not None  # noqa: S101 - CREATED says so
+                self._existing.folds |= all(connection.identity) and connection.identity != job.identity
+                self._done(job, connection.id, Outcome.CREATED)
+            case Verdict.LOOK:
+                return await self._lost(job, answer)
+            case Verdict.AGAIN:
+                return self._again(job, answer)
+            case Verdict.STOP if await self._whole_project_refused():
+                self._let_go(job)
+            case _:
+                self.reject(job, _issues_of(answer, Code.API_REJECTED))
+        return None
+
+    async def _lost(self, job: Job, answer: Answer[object]) -> Wait | None:
+        """It may have been carried out: look at once, and look again before anything is sent again."""
+        settle_s = max(self._policy.settle_s, self._policy.timeout_s) if answer.timed_out else self._policy.settle_s
+        now = self._clock.now()
+        job.action, job.doubt, job.looks, job.settle_at = Action.LOOK, True, 0, now + settle_s
+        job.no_more = bool(answer.problem and answer.problem.retryable is False)
+        self._writer.put(Move(job.identity, State.UNKNOWN, now, doubt=True, settle_at=job.settle_at))
+        return await self._look(job)
+
+    def _again(self, job: Job, answer: Answer[object]) -> Wait | None:
+        delay_s = self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
+        if delay_s is None:
+            self._fail(job, _issues_of(answer, Code.ATTEMPTS_SPENT))
+            return None
+        return Wait(delay_s)
+
+    async def _look(self, job: Job) -> Wait | None:
+        looked_at = self._clock.now()
+        found = await self._existing.look(job.identity)
+        if found is None:
+            job.looks += 1
+            delay_s = self._policy.backoff.delay_s(job.looks)
+            if delay_s is None:
+                self._end(job, Outcome.UNKNOWN, [_UNKNOWN])
+                return None
+            return Wait(delay_s)
+        if found:
+            self._done(job, found[0].id, Outcome.CREATED)
+            return None
+        if looked_at < job.settle_at:
+            return Wait(job.settle_at - looked_at)
+        return await self._send_again(job)
+
+    async def _send_again(self, job: Job) -> Wait | None:
+        """It is not there, and had the time to appear: it was never carried out."""
+        if job.no_more or job.attempts >= self._policy.backoff.attempts:
+            code = Code.SERVER_GAVE_UP if job.no_more else Code.ATTEMPTS_SPENT
+            self._fail(job, [_failed(code, job)])
+            return None
+        now = self._clock.now()
+        job.action = Action.POST
+        await self._writer.commit([Move(job.identity, State.PENDING, now), self.intent(job, now)])
+        return await self._post(job)
+
+    async def _patch(self, job: Job) -> Wait | None:
+        """Bring a connection to what the row says. A lost PATCH is sent again: it changes nothing twice."""
+        connection_id, mask = job.connection_id or "", job.mask or ()
+        metadata: dict[str, object] = {}
+        if "providerMetadata" in mask:
+            there = await self._client.get(connection_id)
+            if there.value is None:
+                return await self._patch_failed(job, there)
+            metadata = there.value.get("providerMetadata") or {}
+        answer = await self._client.patch(connection_id, patch_of(job.body, mask, metadata), lambda: self._renew(job))
+        self._note(job, answer)
+        if answer.status != 200:
+            return await self._patch_failed(job, answer)
+        job.attempts += 1
+        self._writer.put(PatchEnd(job.identity, True, self._clock.now(), job.refresh_digest))
+        self._end(job, Outcome.UPDATED)
+        return None
+
+    async def _patch_failed(self, job: Job, answer: Answer[object]) -> Wait | None:
+        if answer.fate is Fate.NEVER_LEFT or answer.status == 429:
+            job.pauses += 1
+            return Wait(self._policy.backoff.pause_s(job.pauses, answer.retry_after_s))
+        job.attempts += 1
+        final = answer.problem and answer.problem.retryable is False
+        if answer.status is None or answer.status >= 500 or not 400 <= answer.status or _retryable(answer):
+            delay_s = None if final else self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
+            if delay_s is None:
+                self._end(job, Outcome.FAILED, _issues_of(answer, Code.ATTEMPTS_SPENT))
+                return None
+            return Wait(delay_s)
+        if answer.status in REFUSES_THE_KEY and await self._whole_project_refused():
+            return None
+        self._writer.put(PatchEnd(job.identity, False, self._clock.now()))
+        self._end(job, Outcome.REJECTED, _issues_of(answer, Code.UPDATE_REFUSED))
+        return None
+
+    async def _whole_project_refused(self) -> bool:
+        """Whether one read of the project is refused too: then it is the run, not the row. Asked once for all."""
+        if self._project_check is None or self._project_check.done():
+            self._project_check = asyncio.create_task(self._client.project())
+        answer = await asyncio.shield(self._project_check)
+        if answer.status in REFUSES_THE_KEY:
+            self._client.pacer.stop(refused(answer))
+            return True
+        return False
+
+    # what becomes of a row
+
+    def settle(self, job: Job, found: Sequence[Found]) -> bool:
+        """A connection was there before this run posted the row. Says whether the row still has to be patched."""
+        if job.doubt:
+            self._done(job, found[0].id, Outcome.CREATED)
+        elif self._policy.existing == "fail":
+            self.reject(job, [_exists(found[0])])
+        elif self._policy.existing == "adopt":
+            self._done(job, found[0].id, Outcome.ADOPTED)
+        elif job.whole_mask:
+            # nothing is known of what it holds: an empty fingerprint differs from every other
+            self._enter(job, found[0].id, ours=False, fingerprint=b"")
+            job.action, job.connection_id, job.mask = Action.PATCH, found[0].id, job.whole_mask
+            return True
+        else:
+            self._enter(job, found[0].id, ours=False)
+            self._writer.put(Reported(job.identity, job.fingerprint))
+            self._end(job, Outcome.CHANGED, [_cannot_update(found[0])], connection_id=found[0].id)
+        return False
+
+    def _done(self, job: Job, connection_id: str, outcome: Outcome) -> None:
+        self._enter(job, connection_id, ours=outcome is Outcome.CREATED)
+        result = self._end(job, outcome, connection_id=connection_id)
+        if job.doubt:
+            self.doubtful[job.identity] = result
+
+    def _enter(self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None) -> None:
+        self._writer.put(
+            Move(
+                job.identity,
+                State.CREATED,
+                self._clock.now(),
+                run_id=self._run_id,
+                connection_id=connection_id,
+                ours=ours,
+                fingerprint=job.fingerprint if fingerprint is None else fingerprint,
+                refresh_digest=job.refresh_digest,
+            )  # fmt: skip
+        )
+
+    def reject(self, job: Job, issues: Sequence[Issue]) -> None:
+        """The row needs a fix by its owner."""
+        self._writer.put(Move(job.identity, State.REJECTED, self._clock.now()))
+        self._end(job, Outcome.REJECTED, issues)
+
+    def _fail(self, job: Job, issues: Sequence[Issue]) -> None:
+        self._writer.put(Move(job.identity, State.FAILED, self._clock.now()))
+        self._end(job, Outcome.FAILED, issues)
+
+    def _let_go(self, job: Job) -> None:
+        """The run stops: a row whose post certainly did nothing is pending again, one in doubt stays unknown."""
+        if job.action is Action.POST:
+            self._writer.put(Move(job.identity, State.PENDING, self._clock.now()))
+        elif job.action is Action.LOOK:
+            self._end(job, Outcome.UNKNOWN, [_UNKNOWN])
+
+    def _end(
+        self, job: Job, outcome: Outcome, issues: Sequence[Issue] = (), connection_id: str | None = None
+    ) -> Result:
+        result = Result(
+            job.place, job.identity, outcome, connection_id or job.connection_id, job.http_status, job.attempts,
+            self._clock.now(), issues,
+        )  # fmt: skip
+        self._writer.put(result)
+        self._finished(result)
+        return result
+
+    def _note(self, job: Job, answer: Answer[object]) -> None:
+        job.http_status = answer.status
+        job.request_id = answer.problem.request_id if answer.problem else ""
+
+
+def _retryable(answer: Answer[object]) -> bool:
+    return bool(answer.problem and answer.problem.retryable)
+
+
+def _issues_of(answer: Answer[object], code: Code) -> list[Issue]:
+    """What the server objects to, field by field where it says so, in words that hold no credential."""
+    problem = answer.problem
+    if problem is None:
+        reason = f"no usable answer: {said_of(answer)}"
+        return [Issue("", code, reason, _RUN_AGAIN, Stage.SEND, answer.status, retryable=True)]
+    fix = problem.remedy or (_RUN_AGAIN if code is Code.ATTEMPTS_SPENT else _FIX_OF.get(answer.status or 0, _FIX))
+    parts = [(issue.name, issue.text) for issue in problem.issues] or [("", problem.text)]
+    return [
+        Issue(
+            name, code, f"the API says: {text or problem.text}", fix, Stage.SEND, answer.status, _retryable(answer),
+            problem.request_id,
+        )
+        for name, text in parts
+    ]  # fmt: skip
+
+
+_RUN_AGAIN = "Run again: the row is taken up where it was left."
+_FIX = "Correct the row in the source and run again."
+_FIX_OF = {
+    400: _FIX,
+    401: "Check that the key may create connections of this provider.",
+    403: "Check that the key may create connections of this provider.",
+    404: "Check that the provider is set up in the project.",
+    422: _FIX,
+}
+
+_UNKNOWN = Issue(
+    "", Code.NO_ANSWER, "it was sent, no trustworthy answer came back, and it could not be looked up",
+    "Run again, or importer verify: it is looked up before anything is sent.", Stage.SEND, retryable=True,
+)  # fmt: skip
+
+
+def _failed(code: Code, job: Job) -> Issue:
+    if code is Code.SERVER_GAVE_UP:
+        reason = "the server failed on it and says that trying again is of no use; no connection was made"
+    else:
+        reason = f"no answer after {job.attempts} attempts, and no connection was made"
+    return Issue("", code, reason, _RUN_AGAIN, Stage.SEND, job.http_status, retryable=True, request_id=job.request_id)
+
+
+def _exists(found: Found) -> Issue:
+    return Issue(
+        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
+        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
+    )  # fmt: skip
+
+
+def _cannot_update(found: Found) -> Issue:
+    return Issue(
+        "", Code.CHANGED, f"connection {found.id} is there already, and the API cannot replace this kind of credential",
+        "It stays as it is. If it is in bad_credentials, have the customer log in again.", Stage.SEND,
+    )  # fmt: skip
+
+
+def double(found: Sequence[Found]) -> Issue:
+    """Two connections for one key: for a person to decide, never deleted by us."""
+    ids = ", ".join(one.id for one in found)
+    return Issue(
+        "", Code.DOUBLE, f"there are {len(found)} connections for this key: {ids}",
+        "Keep the one that your installations use and delete the other in the dashboard.", Stage.SEND,
+    )  # fmt: skip

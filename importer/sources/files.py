@@ -1,0 +1,159 @@
+"""Which files are meant, how they are called, and what their first bytes say they are."""
+
+import glob
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from importer.errors import SourceError
+
+CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+"""First bytes of a compressed file -> the codec as pyarrow calls it (RFC 1952, RFC 8878, bzip2, LZ4 frame)."""
+
+PARQUET_MAGIC = b"PAR1"
+
+_PACKED = ("", ".gz", ".zst", ".bz2", ".lz4")
+_SUFFIXES = {
+    "csv": tuple(text + packed for text in (".csv", ".tsv", ".txt") for packed in _PACKED),
+    "parquet": (".parquet", ".pq"),
+}
+"""Format -> the ends of the names of its files, in lower case."""
+
+_SIGNATURES = {
+    PARQUET_MAGIC: "Parquet",
+    b"PK\x03\x04": "an Excel workbook or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF",
+    b"SQLite format 3\0": "an SQLite database",
+    b"{": "JSON",
+    b"[{": "JSON",
+    b"[\n": "JSON",
+    b"<": "HTML or XML",
+} | {magic: f"{codec} data" for magic, codec in CODECS.items()}
+
+
+class Stamp(NamedTuple):
+    """What tells one content of a file from another without reading it; times in nanoseconds."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+
+def find_files(paths: Sequence[str], base: Path, format: str) -> list[Path | None]:  # noqa: A002 - the setting's name
+    """The files that are meant, each once, in the order given; None is standard input.
+
+    A path is a file, a glob, a folder or `-`. Of a folder, the visible files with a known suffix (of `format`, unless
+    that is "auto"). Folders and globs give their files in natural order of name. Raises SourceError where one of the
+    paths gives nothing.
+    """
+    suffixes = _SUFFIXES.get(format) or tuple(suffix for known in _SUFFIXES.values() for suffix in known)
+    found: dict[Path | None, Path | None] = {}
+    for given in paths:
+        try:
+            for path in [None] if given == "-" else _matches(given, base, suffixes):
+                found.setdefault(path and path.resolve(), path)
+        except OSError as error:
+            raise unreadable(given, error) from None
+    return list(found.values())
+
+
+def format_of(path: Path) -> str:
+    """`csv` or `parquet`: by the suffix, and where that says nothing, by the first bytes."""
+    for name, suffixes in _SUFFIXES.items():
+        if path.name.lower().endswith(suffixes):
+            return name
+    if not path.is_file():
+        return "csv"  # a pipe, `<(zcat …)`: what is read from it to look is gone
+    try:
+        with path.open("rb") as file:
+            return "parquet" if file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC else "csv"
+    except OSError as error:
+        raise unreadable(display_name(path), error) from None
+
+
+def display_name(path: Path | None) -> str:
+    """The path as the user would recognise it: relative to the working directory if it lies below, else absolute."""
+    if path is None:
+        return "stdin"
+    normal = Path(os.path.normpath(path.absolute()))
+    return str(normal.relative_to(Path.cwd())) if normal.is_relative_to(Path.cwd()) else str(normal)
+
+
+def open_bytes(path: Path | None) -> io.BufferedReader:
+    """The bytes of a file, or of standard input. Raises SourceError where it cannot be opened."""
+    if path is None:
+        # a buffer of our own: `peek` is not there where stdin was replaced by a stream in memory
+        return io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(display_name(path), error) from None
+
+
+def stamp(path: Path) -> Stamp:
+    """Size, time and inode of a file as it is now. Raises SourceError where it has vanished."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise unreadable(display_name(path), error) from None
+    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev)
+
+
+def seems_to_be(head: bytes) -> str:
+    """What the first bytes of a file show it to be, where that is surely no delimited text; else an empty string."""
+    return next((kind for magic, kind in _SIGNATURES.items() if head.startswith(magic)), "")
+
+
+def unreadable(name: str, error: OSError) -> SourceError:
+    """The error for a file that the system does not let us read."""
+    return SourceError(
+        f"{name} cannot be read: {error.strerror or 'input/output error'}", hint="Check the path and its permissions."
+    )
+
+
+def _matches(given: str, base: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    path = base / given
+    if path.is_dir():
+        files = [file for file in path.iterdir() if _is_meant(file, suffixes)]
+        nothing = f"{given} is a folder without a file to read"
+    elif path.exists():
+        files = [path]
+    elif glob.has_magic(given):
+        # Path.glob takes no absolute pattern
+        hits = (base / hit for hit in glob.glob(given, root_dir=base, recursive=True))  # noqa: PTH207
+        files = [hit for hit in hits if not hit.is_dir()]
+        nothing = f"{given} matches no file"
+    else:
+        raise SourceError(f"{given} is not there", hint=_neighbour(path))
+    if not files:
+        raise SourceError(nothing, hint=f"Names of files that are read end in {', '.join(suffixes)}.")
+    return sorted(files, key=_natural)
+
+
+def _is_meant(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return file.is_file() and not file.name.startswith(".") and file.name.lower().endswith(suffixes)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A key by which file2 comes before file10."""
+    return [_number_or_text(piece) for piece in re.split(r"([0-9]+)", str(path))]
+
+
+def _number_or_text(piece: str) -> tuple[int, str]:
+    return (int(piece), piece) if piece.isdecimal() else (-1, piece)
+
+
+def _neighbour(path: Path) -> str:
+    """A hint that names the file in the same folder whose name is nearest."""
+    names: Iterator[str] = (file.name for file in path.parent.iterdir()) if path.parent.is_dir() else iter(())
+    near = get_close_matches(path.name, list(names), n=1)
+    return f"Did you mean {near[0]}?" if near else "Relative paths of a config start at its folder."

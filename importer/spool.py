@@ -1,0 +1,229 @@
+"""What one run knows of its rows, on disk: keys, tokens and decisions, so that memory does not grow with the file.
+
+A private temporary database of SQLite (the empty file name): it lies in the temporary folder, is unlinked from its
+first moment and gone with the process. It holds refs and keyed digests, no credential.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from importer.ledger.base import ProblemRow
+from importer.outcomes import Code, Issue, Outcome, Stage
+from importer.records import Identity, Place
+
+
+class Action(IntEnum):
+    """What is to be done with a row. All but the first three are final: they have an outcome."""
+
+    POST = 0
+    LOOK = 1
+    PATCH = 2
+    UNCHANGED = 3
+    DUPLICATE = 4
+    CHANGED = 5
+    REJECTED = 6
+    NOT_SENT = 7
+
+
+TO_SEND = frozenset({Action.POST, Action.LOOK, Action.PATCH})
+
+OUTCOMES = {
+    Action.UNCHANGED: Outcome.UNCHANGED,
+    Action.DUPLICATE: Outcome.DUPLICATE,
+    Action.CHANGED: Outcome.CHANGED,
+    Action.REJECTED: Outcome.REJECTED,
+    Action.NOT_SENT: Outcome.NOT_SENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A key or a token as an earlier row of this run brought it: `digest` is what came with it."""
+
+    digest: bytes
+    source_no: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledRow:
+    """One row of the run and what was decided about it."""
+
+    source_no: int
+    row: int
+    action: Action
+    identity: Identity
+    connection_id: str | None = None
+    kind: str = ""
+    fingerprint: bytes | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of a row that nothing came back for: `not_sent` where something should have been sent."""
+        return OUTCOMES.get(self.action, Outcome.NOT_SENT)
+
+
+class Spool:
+    """The decisions of one run, in the order of its rows. Not to be used by two threads at once."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(
+            """
+            PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
+            CREATE TABLE keys (digest BLOB PRIMARY KEY, fingerprint BLOB, source_no INT, row INT) WITHOUT ROWID;
+            CREATE TABLE tokens (digest BLOB PRIMARY KEY, key BLOB, source_no INT, row INT) WITHOUT ROWID;
+            CREATE TABLE rows (source_no INT, row INT, action INT, provider TEXT, group_ref TEXT, consumer_ref TEXT,
+                connection_id TEXT, kind TEXT, fingerprint BLOB, PRIMARY KEY (source_no, row)) WITHOUT ROWID;
+            CREATE TABLE problems (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
+            BEGIN;
+            """
+        )
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._db.close()
+
+    def seen_keys(self, keys: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
+        """Note (digest, fingerprint, source_no, row) of each; for a key that is there already: position -> the first."""
+        return self._seen("keys", "fingerprint", keys)
+
+    def seen_tokens(self, tokens: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
+        """Note (digest, key digest, source_no, row) of each; for one that is there already: position -> the first."""
+        return self._seen("tokens", "key", tokens)
+
+    def _seen(self, table: str, value: str, rows: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
+        before = self._db.total_changes
+        self._db.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)", rows)  # noqa: S608 - our names
+        if self._db.total_changes - before == len(rows):
+            return {}
+        select = f"SELECT {value}, source_no, row FROM {table} WHERE digest = ?"  # noqa: S608 - our names
+        found = {at: Seen(*self._db.execute(select, (row[0],)).fetchone()) for at, row in enumerate(rows)}
+        return {at: seen for at, seen in found.items() if (seen.source_no, seen.row) != rows[at][2:]}
+
+    def supersede(self, key: tuple[bytes, bytes, int, int]) -> None:
+        """A later file brought this key: it counts from now on."""
+        self._db.execute("REPLACE INTO keys VALUES (?, ?, ?, ?)", key)
+
+    def add(self, rows: Iterable[SpooledRow], problems: Iterable[ProblemRow] = ()) -> None:
+        """Note what was decided about some rows, and what is wrong with them."""
+        self._db.executemany(
+            "REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(r.source_no, r.row, int(r.action), *r.identity, r.connection_id, r.kind, r.fingerprint) for r in rows],
+        )
+        self._db.executemany(
+            "INSERT INTO problems VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    p.place.source_no,
+                    p.place.row,
+                    p.issue.field,
+                    p.issue.code,
+                    p.issue.reason,
+                    p.issue.fix,
+                    p.issue.stage,
+                )
+                for p in problems
+            ],
+        )
+
+    def get(self, source_no: int, row: int) -> SpooledRow | None:
+        """One row."""
+        found = self._db.execute("SELECT * FROM rows WHERE source_no = ? AND row = ?", (source_no, row)).fetchone()
+        return _row(found) if found else None
+
+    def to_send(self, source_no: int, first_row: int, last_row: int) -> list[SpooledRow]:
+        """The rows between two that something has to be sent for."""
+        found = self._db.execute(
+            "SELECT * FROM rows WHERE source_no = ? AND row BETWEEN ? AND ? AND action <= ?",
+            (source_no, first_row, last_row, int(max(TO_SEND))),
+        )
+        return [_row(row) for row in found]
+
+    def counts(self) -> dict[tuple[Action, str], int]:
+        """How many rows there are for each action and kind (new, unfinished, changed, done, …)."""
+        found = self._db.execute("SELECT action, kind, count(*) FROM rows GROUP BY action, kind")
+        return {(Action(action), kind): n for action, kind, n in found}
+
+    def final_counts(self) -> dict[Outcome, int]:
+        """How many rows there are for each outcome that the plan settled by itself."""
+        found = self._db.execute(
+            "SELECT action, count(*) FROM rows WHERE action > ? GROUP BY action", (int(max(TO_SEND)),)
+        )
+        return {OUTCOMES[Action(action)]: n for action, n in found}
+
+    def by_provider(self) -> list[tuple[str, int, int]]:
+        """For each provider that is named: rows, and rows that something is to be sent for."""
+        return self._db.execute(
+            "SELECT provider, count(*), sum(action <= ?) FROM rows WHERE provider <> '' GROUP BY provider ORDER BY 2 DESC",
+            (int(max(TO_SEND)),),
+        ).fetchall()
+
+    def problem_count(self) -> int:
+        """How many problems were found."""
+        return int(self._db.execute("SELECT count(*) FROM problems").fetchone()[0])
+
+    def rows(self) -> Iterator[SpooledRow]:
+        """Every row, in order."""
+        for row in self._db.execute("SELECT * FROM rows ORDER BY source_no, row"):
+            yield _row(row)
+
+    def finals(self, sources: Sequence[str]) -> Iterator[tuple[SpooledRow, list[Issue]]]:
+        """The rows that nothing is sent for, but the unchanged ones, with their problems; in order."""
+        problems = _Grouped(self.problems(sources))
+        found = self._db.execute(
+            "SELECT * FROM rows WHERE action > ? ORDER BY source_no, row", (int(Action.UNCHANGED),)
+        )
+        for row in found:
+            spooled = _row(row)
+            yield spooled, problems.of(spooled.source_no, spooled.row)
+
+    def problems(self, sources: Sequence[str]) -> Iterator[ProblemRow]:
+        """Every problem found so far, in the order of the rows."""
+        found = self._db.execute(
+            "SELECT p.source_no, p.row, field, code, reason, fix, stage, provider, group_ref, consumer_ref"
+            " FROM problems p JOIN rows r ON r.source_no = p.source_no AND r.row = p.row"
+            " ORDER BY p.source_no, p.row, p.rowid"
+        )
+        for no, row, field, code, reason, fix, stage, *identity in found:
+            yield ProblemRow(
+                Place(sources[no], no, row), Identity(*identity), Issue(field, Code(code), reason, fix, Stage(stage))
+            )
+
+    def worst(self, limit: int) -> list[tuple[int, int, int, Issue]]:
+        """The commonest problems: how many rows, and the source_no, row and problem of the first."""
+        found = self._db.execute(
+            "SELECT count(*) AS n, source_no, min(row), field, code, reason, fix, stage FROM problems"
+            " GROUP BY code, field ORDER BY n DESC, code LIMIT ?",
+            (limit,),
+        )
+        return [
+            (count, source_no, row, Issue(field, Code(code), reason, fix, Stage(stage)))
+            for count, source_no, row, field, code, reason, fix, stage in found
+        ]
+
+
+class _Grouped:
+    """The problems of one place after the other, from a stream in the same order as the places asked for."""
+
+    def __init__(self, problems: Iterator[ProblemRow]) -> None:
+        self._problems = problems
+        self._next = next(problems, None)
+
+    def of(self, source_no: int, row: int) -> list[Issue]:
+        """The problems of this row; those of rows that nobody asked for are passed over."""
+        found: list[Issue] = []
+        while self._next and (self._next.place.source_no, self._next.place.row) <= (source_no, row):
+            if (self._next.place.source_no, self._next.place.row) == (source_no, row):
+                found.append(self._next.issue)
+            self._next = next(self._problems, None)
+        return found
+
+
+def _row(row: Sequence[Any]) -> SpooledRow:
+    source_no, number, action, provider, group_ref, consumer_ref, connection_id, kind, fingerprint = row
+    identity = Identity(provider, group_ref, consumer_ref)
+    return SpooledRow(source_no, number, Action(action), identity, connection_id, kind, fingerprint)

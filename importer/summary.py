@@ -1,0 +1,170 @@
+"""What a plan found and what a run came to, as values: for the screen, for summary.json and for the exit code."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from importer.errors import ConfigError, Exit, ImporterError
+from importer.outcomes import Issue, Outcome
+from importer.records import Place
+from importer.spool import TO_SEND, Action, Spool
+
+MASS_CHANGE_SHARE = 0.2
+MASS_CHANGE_ROWS = 20
+"""More changed rows than this number and this share of the done ones look like a wrong column, not like a night."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonProblem:
+    """One kind of problem: how many rows have it, and the first of them."""
+
+    count: int
+    example: Place
+    issue: Issue
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a plan pass found. `to_send` rows need a request; the heads add up to `read`."""
+
+    sources: Sequence[str]
+    read: int
+    to_send: int
+    new: int
+    changed: int
+    unfinished: int
+    done: int
+    duplicate: int
+    rejected: int
+    held_back: int
+    by_provider: Sequence[tuple[str, int, int]]
+    problems: int
+    common: Sequence[CommonProblem]
+    notes: Sequence[str] = ()
+    samples: Sequence[str] = ()
+    complete: bool = True
+
+    @property
+    def exit_code(self) -> Exit:
+        """What `plan` ends with."""
+        return Exit.ROWS_NEED_A_FIX if self.problems else Exit.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one object."""
+        heads = ("new", "changed", "unfinished", "done", "duplicate", "rejected", "held_back")
+        return {
+            "sources": list(self.sources),
+            "read": self.read,
+            "complete": self.complete,
+            "to_send": self.to_send,
+            "rows": {head: getattr(self, head) for head in heads},
+            "providers": {name: {"rows": rows, "to_send": to_send} for name, rows, to_send in self.by_provider},
+            "problems": self.problems,
+            "common": [
+                {"count": c.count, "code": c.issue.code, "field": c.issue.field, "source": c.example.source,
+                 "row": c.example.row, "message": c.issue.reason, "fix": c.issue.fix}
+                for c in self.common
+            ],
+            "notes": list(self.notes),
+            "samples": list(self.samples),
+        }  # fmt: skip
+
+
+def summarise_plan(
+    spool: Spool,
+    sources: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
+    samples: Sequence[str] = (),
+    complete: bool = True,
+) -> PlanSummary:
+    """Count what the plan pass left in the spool."""
+    counts = spool.counts()
+    by_action = Counter[Action]()
+    kinds = Counter[str]()
+    for (action, kind), n in counts.items():
+        by_action[action] += n
+        if action not in (Action.REJECTED, Action.DUPLICATE, Action.NOT_SENT):
+            kinds[kind] += n
+    return PlanSummary(
+        sources=sources,
+        read=by_action.total(),
+        to_send=sum(by_action[action] for action in TO_SEND),
+        new=kinds["new"],
+        changed=kinds["changed"] + kinds["stale"],
+        unfinished=kinds["unfinished"],
+        done=kinds["done"],
+        duplicate=by_action[Action.DUPLICATE],
+        rejected=by_action[Action.REJECTED],
+        held_back=by_action[Action.NOT_SENT],
+        by_provider=spool.by_provider(),
+        problems=spool.problem_count(),
+        common=[
+            CommonProblem(n, Place(sources[source_no], source_no, row), issue)
+            for n, source_no, row, issue in spool.worst(5)
+        ],
+        notes=notes,
+        samples=samples,
+        complete=complete,
+    )
+
+
+def refuse_a_mass_change(plan: PlanSummary, yes: bool) -> None:
+    """Stop before sending where suspiciously many done rows look changed. Raises ConfigError unless `yes`."""
+    known = plan.done + plan.changed
+    if yes or plan.changed <= MASS_CHANGE_ROWS or plan.changed <= MASS_CHANGE_SHARE * known:
+        return
+    raise ConfigError(
+        f"{plan.changed:,} of {known:,} done rows look changed, which is more than a night's work: nothing was sent",
+        hint="Compare the mapping and the export with the last run. If the changes are meant, run again with --yes.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to: summary.json, and why it stopped early where it did. `to_fix` problems need a person."""
+
+    run_id: str
+    outcomes: Counter[Outcome]
+    read: int
+    complete: bool
+    requests: int
+    throttled: int
+    elapsed_s: float
+    problems: int
+    to_fix: int
+    common: Sequence[CommonProblem] = ()
+    stopped: ImporterError | None = None
+
+    @property
+    def rate(self) -> float:
+        """Requests per second over the whole run."""
+        return self.requests / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """5 (or what stopped it) wins over 3, 3 over 4."""
+        if self.stopped:
+            return self.stopped.exit_code
+        if self.to_fix:
+            return Exit.ROWS_NEED_A_FIX
+        return Exit.ROWS_LEFT if self.outcomes[Outcome.FAILED] or self.outcomes[Outcome.UNKNOWN] else Exit.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        document: dict[str, Any] = {
+            "run_id": self.run_id,
+            "exit_code": int(self.exit_code),
+            "outcomes": {outcome.value: self.outcomes[outcome] for outcome in Outcome},
+            "read": self.read,
+            "complete": self.complete,
+            "problems": self.problems,
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "rate": round(self.rate, 2),
+        }
+        if self.stopped:
+            document["stopped"] = {"message": str(self.stopped), "fix": self.stopped.hint}
+        return document

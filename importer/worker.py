@@ -1,0 +1,148 @@
+"""The pool: claims rows in batches, hands them to a fixed number of workers, and lets rows that wait go on beside them.
+
+An intent is on disk before its first byte leaves; whatever ends this process, the ledger says which rows may be on
+their way. A row that has to wait leaves its worker for the lane, where every wait goes through the one tenacity loop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from importer.clock import Clock
+from importer.errors import ImporterError
+from importer.existing import Existing
+from importer.jobs import Job
+from importer.ledger.base import Move
+from importer.ledger.writer import LedgerWriter
+from importer.outcomes import State
+from importer.pacing import UNLIMITED, Pacer
+from importer.retry import Wait, until_done
+from importer.sending import Sender, double
+from importer.spool import Action
+
+LANE = 2_000
+"""Rows that may wait at the same time; from there on the workers wait with them."""
+
+BATCH = 250
+"""Rows claimed together at the most; a slow run claims a quarter of a second's worth, so that intents stay fresh."""
+
+
+class WorkerPool:
+    """Sends the jobs of one run with a fixed number of workers."""
+
+    def __init__(
+        self, sender: Sender, existing: Existing, writer: LedgerWriter, pacer: Pacer, clock: Clock, workers: int
+    ) -> None:
+        self.waiting = 0
+        """Rows that wait for another try now."""
+        self._sender = sender
+        self._existing = existing
+        self._writer = writer
+        self._pacer = pacer
+        self._clock = clock
+        self._workers = workers
+        self._queue: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=self._batch_size() * 2)
+        self._lane: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(LANE)
+
+    async def run(self, chunks: AsyncIterator[list[Job]]) -> None:
+        """Send every job; afterwards each is settled, or where it certainly was when the pacer stopped.
+
+        What a bug raises is raised; rows in flight are then `sending` in the ledger, and the next run looks them up.
+        """
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._work(), name=f"worker-{number}")
+            try:
+                await self._feed(chunks)
+            except ImporterError as error:
+                self._pacer.stop(error)
+            for _ in range(self._workers):
+                await self._queue.put(None)
+        while self._lane:
+            await asyncio.gather(*self._lane)
+        if not self._pacer.stopped and self._sender.doubtful:
+            await self._look_for_doubles()
+
+    async def _feed(self, chunks: AsyncIterator[list[Job]]) -> None:
+        """Claim rows as fast as the workers take them."""
+        async for chunk in chunks:
+            # no key is posted before its provider was listed in this run: somebody may have connected by hand
+            for provider in dict.fromkeys(job.identity.provider for job in chunk if job.action is not Action.PATCH):
+                await self._existing.list_provider(provider)
+            jobs = [job for job in chunk if not await self._is_settled(job)]
+            size = self._batch_size()
+            for start in range(0, len(jobs), size):
+                if self._pacer.stopped:
+                    return
+                await self._claim(jobs[start : start + size])
+
+    def _batch_size(self) -> int:
+        return BATCH if self._pacer.rate == UNLIMITED else max(1, min(BATCH, int(self._pacer.rate / 4)))
+
+    async def _is_settled(self, job: Job) -> bool:
+        """Whether the listing settles a row, or it has to be looked up later: then nothing is claimed for it now."""
+        if job.action is Action.PATCH:
+            return False
+        found = self._existing.known(job.identity)
+        if found:
+            return not self._sender.settle(job, found)
+        if job.action is Action.LOOK:
+            listed_at = await self._existing.list_provider(job.identity.provider)
+            if listed_at < job.settle_at:
+                self._to_lane(job, Wait(job.settle_at - self._clock.now()))
+                return True
+            self._writer.put(Move(job.identity, State.PENDING, self._clock.now()))
+            job.action = Action.POST
+        return False
+
+    async def _claim(self, jobs: Sequence[Job]) -> None:
+        """Put the intents on disk, then hand the rows out."""
+        now = self._clock.now()
+        await self._writer.commit([self._sender.intent(job, now) for job in jobs])
+        for job in jobs:
+            await self._queue.put(job)
+
+    async def _work(self) -> None:
+        while (job := await self._queue.get()) is not None:
+            wait = await self._sender.act(job)
+            if wait is not None:
+                await self._room.acquire()
+                self._to_lane(job, wait, self._room)
+
+    def _to_lane(self, job: Job, wait: Wait, room: asyncio.Semaphore | None = None) -> None:
+        task = asyncio.create_task(self._wait_and_act(job, wait, room))
+        self._lane.add(task)
+        task.add_done_callback(self._left_lane)
+
+    def _left_lane(self, task: asyncio.Task[None]) -> None:
+        # one that raised stays, so that its bug is raised at the end
+        if not task.cancelled() and task.exception() is None:
+            self._lane.discard(task)
+
+    async def _wait_and_act(self, job: Job, wait: Wait, room: asyncio.Semaphore | None) -> None:
+        self.waiting += 1
+        try:
+            await until_done(lambda: self._sender.act(job), self._sleep, first=wait)
+        finally:
+            self.waiting -= 1
+            if room:
+                room.release()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait in slices: a stop must not find rows asleep."""
+        until = self._clock.steady() + seconds
+        while (left := until - self._clock.steady()) > 0 and not self._pacer.stopped:
+            await self._clock.sleep(min(left, 0.5))
+
+    async def _look_for_doubles(self) -> None:
+        """Look once more at every key that had a lost answer: a late commit would be a second connection."""
+        doubtful = self._sender.doubtful
+        try:
+            looks = await asyncio.gather(*(self._existing.look(identity) for identity in doubtful))
+        except ImporterError as error:
+            self._pacer.stop(error)
+            return
+        for result, found in zip(doubtful.values(), looks, strict=True):
+            if found and len(found) > 1:
+                self._writer.put(replace(result, issues=[double(found)]))
