@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from importer.api.wire import Digests
-from importer.config import Config, api_key, environment
+from importer.config import Config, environment
 from importer.errors import ConfigError, LedgerError
 from importer.events import Listener
+from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
 from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports
@@ -64,7 +65,7 @@ def run(
     """
     if not config.api.project:
         raise ConfigError("no project is named", hint="Give --project, AMP_PROJECT, or project under [api].")
-    key = api_key(config, environment() if env is None else env)
+    key = read_key(config.api, config.base, environment() if env is None else env)
     with ExitStack() as held:
         ledger = SqliteLedger(config.ledger_path)
         held.callback(ledger.close)

@@ -1,7 +1,8 @@
 """The settings of a run: a TOML file, the environment and the flags, in rising order of weight.
 
 `config.example.toml` is the reference of every key. A key that is not known, or a value of the wrong kind, is one
-line that names the key, the file and the nearest key. Standard library only: `status` and `init` start without pydantic.
+line that names the key, the file and the nearest key. Standard library only, so that `status` and `init` start without
+pydantic.
 """
 
 import difflib
@@ -155,13 +156,6 @@ def load_config(path: Path | None, env: Mapping[str, str], **flags: Any) -> Conf
     return config
 
 
-def api_key(config: Config, env: Mapping[str, str]) -> str:
-    """The API key, from the environment, a private file or a program that prints it. Never logged, never an argument."""
-    from importer.keys import read_key  # noqa: PLC0415 - only verbs that talk to the API need it
-
-    return read_key(config.api, config.base, env)
-
-
 def _with(config: Config, name: str, value: Any) -> Config:
     section, _, key = name.partition("__")
     table = getattr(config, section)
@@ -246,7 +240,7 @@ def _fit(value: Any, kind: Any) -> Any:
             number = kind(value) if isinstance(value, str | kind) or kind is float else None
         except (TypeError, ValueError):
             return None
-        return number if number is None or number == number else None  # noqa: PLR0124 - nan is no setting
+        return number if number is None or number == number else None
     if kind is str:
         return value if isinstance(value, str) and value else None
     return None

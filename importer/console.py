@@ -99,7 +99,7 @@ class Console(Listener):
     def say(self, text: str) -> None:
         """A line of talk: on stderr, and not at all with --quiet or --json."""
         if not self._quiet and not self._json:
-            print(text, file=self._talk)  # noqa: T201 - this is the console
+            print(text, file=self._talk)
 
     def data(self, text: str) -> None:
         """A line of what was asked for, on stdout."""
@@ -111,13 +111,13 @@ class Console(Listener):
         if self._json:
             self.emit("error", {"message": str(error), "fix": error.hint, "exit_code": int(error.exit_code)})
             return
-        print(f"{self._red('error:')} {error}", file=self._talk)  # noqa: T201
+        print(f"{self._red('error:')} {error}", file=self._talk)
         if error.hint:
-            print(f"  {error.hint}", file=self._talk)  # noqa: T201
+            print(f"  {error.hint}", file=self._talk)
 
     def emit(self, kind: str, document: Mapping[str, Any]) -> None:
         """One object a line on stdout."""
-        print(json.dumps({"type": kind, **document}, ensure_ascii=False), file=self._out, flush=True)  # noqa: T201
+        print(json.dumps({"type": kind, **document}, ensure_ascii=False), file=self._out, flush=True)
 
     def emit_status(self, document: Mapping[str, Any]) -> None:
         """Where the ledger stands, with --json."""
@@ -181,7 +181,7 @@ class Console(Listener):
         return self._talk.isatty() and not self._quiet and not self._json
 
     def _new_bar(self, what: str, total: int | None) -> "tqdm[Any]":
-        from tqdm import tqdm  # noqa: PLC0415 - only where somebody watches
+        from tqdm import tqdm
 
         self._bar = tqdm(
             total=total, desc=what, unit=" rows", file=self._talk, dynamic_ncols=True, leave=False, mininterval=0.2,
@@ -196,7 +196,7 @@ class Console(Listener):
 
     def _print(self, text: str) -> None:
         if not self._json:
-            print(text, file=self._out)  # noqa: T201 - this is the console
+            print(text, file=self._out)
 
     def _red(self, text: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._talk.isatty()

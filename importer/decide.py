@@ -32,10 +32,7 @@ class RowFacts:
 
 def decide(facts: RowFacts, entry: Entry | None, *, changed: Literal["update", "report"], only: Only) -> Decision:
     """What to do with a row that is sound. `changed` is `policy.changed`, `only` the flag of that name."""
-    if entry is None:
-        decision = Decision(Action.POST, "new")
-    else:
-        decision = _decide_known(facts, entry, changed)
+    decision = _decide_known(facts, entry, changed) if entry else Decision(Action.POST, "new")
     if (only == "new" and decision.kind != "new") or (only == "unfinished" and decision.kind != "unfinished"):
         return decision if decision.action is Action.UNCHANGED else Decision(Action.NOT_SENT, decision.kind)
     return decision
@@ -103,7 +100,7 @@ _MASK_OF = {
     AuthScheme.API_KEY: "apiKey",
     AuthScheme.BASIC: "basicAuth",
     AuthScheme.CLIENT_CREDENTIALS: "oauth2ClientCredentials",
-    AuthScheme.PASSWORD: "oauth2PasswordCredentials",  # noqa: S105 - the name of a field
+    AuthScheme.PASSWORD: "oauth2PasswordCredentials",
 }
 
 

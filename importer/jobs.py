@@ -12,8 +12,8 @@ class Job:
     """One row that something has to be sent for. The body is its credential: it lives no longer than the job.
 
     `attempts` are posts that reached the server or may have, `pauses` sendings that certainly did nothing (429, never
-    left), `looks` look-ups that failed. `mask` is what a PATCH has to change, `whole_mask` all that it could (None where
-    the API cannot replace the credential). Times are seconds since the epoch.
+    left), `looks` look-ups that failed. `mask` is what a PATCH has to change, `whole_mask` all that it could (None
+    where the API cannot replace the credential). Times are seconds since the epoch.
     """
 
     place: Place

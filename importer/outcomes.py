@@ -1,5 +1,6 @@
 """What an answer means, where a row stands, what became of it: the closed lists of the whole tool."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,6 +140,11 @@ class Issue:
     http_status: int | None = None
     retryable: bool = False
     request_id: str = ""
+
+
+def gist(reason: str) -> str:
+    """A reason without its numbers: problems of one kind that name their own lines and rows are counted together."""
+    return re.sub(r"\d[\d,.:-]*", "N", reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
 from importer.config import FieldSpec
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
-from importer.errors import SourceLost
+from importer.errors import SourceError, SourceLost
 from importer.jobs import Job
 from importer.ledger.base import Entry, Ledger, ProblemRow
 from importer.mapping import MappedRow, Mapper
@@ -116,16 +116,23 @@ class Planner:
         Raises SourceLost when a source is no longer what the plan pass read.
         """
         self._read = 0
+        if self.one_pass:
+            yield from self._jobs_in_one_pass()
+            return
         for source_no, chunk in self._chunks():
-            if self.one_pass:
-                yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
-                continue
-            self._check_unchanged(source_no)
+            self.check_sources()
             numbers = [*chunk.rows, *(bad.row for bad in chunk.bad)]
             wanted = {row.row: row for row in self._spool.to_send(source_no, min(numbers), max(numbers))}
             if wanted:
                 yield self._jobs_again(source_no, chunk, wanted)
-            self._check_unchanged(source_no)
+
+    def _jobs_in_one_pass(self) -> Iterator[list[Job]]:
+        try:
+            for source_no, chunk in self._chunks():
+                yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+        except SourceError as error:
+            # found out while rows before it are on their way: the run stops, it was not refused
+            raise SourceLost(str(error), hint=error.hint) from error
 
     def _chunks(self) -> Iterator[tuple[int, Chunk]]:
         for source_no, source in enumerate(self.sources):
@@ -139,13 +146,14 @@ class Planner:
                 self._read += len(part.rows) + len(part.bad)
                 yield source_no, part
 
-    def _check_unchanged(self, source_no: int) -> None:
-        source = self.sources[source_no]
-        if source.stamp() != self._stamps[source_no]:
-            raise SourceLost(
-                f"{source.name} changed while it was being sent",
-                hint="Run again: what was sent is in the ledger, the rest is read anew.",
-            )
+    def check_sources(self) -> None:
+        """Raise SourceLost when a source is no longer what the plan pass read."""
+        for source, stamp in zip(self.sources, self._stamps, strict=True):
+            if source.stamp() != stamp:
+                raise SourceLost(
+                    f"{source.name} changed while it was being sent",
+                    hint="Run again: what was sent is in the ledger, the rest is read anew.",
+                )
 
     def _jobs_again(self, source_no: int, chunk: Chunk, wanted: Mapping[int, SpooledRow]) -> list[Job]:
         positions = [at for at, row in enumerate(chunk.rows) if row in wanted]
@@ -233,10 +241,10 @@ class Planner:
         for at, row in enumerate(bearing):
             seen, holder = known.get(at), holders.get(tokens[at][0])
             if seen and seen.digest != row.key:
-                self._refuse(out, row.place, row.identity, [_shared_token(self._name(seen))])
+                self._refuse(out, row.place, row.identity, [_shared_token(self._name(seen))], kind="enter")
                 self._refuse_earlier(out, seen, row.place)
             elif holder and holder != row.identity:
-                self._refuse(out, row.place, row.identity, [_shared_token(_ref_of(holder))])
+                self._refuse(out, row.place, row.identity, [_shared_token(_ref_of(holder))], kind="enter")
             else:
                 continue
             refused.add(id(row))
@@ -252,7 +260,7 @@ class Planner:
         if earlier is None:  # in this very chunk and not decided yet
             self._tainted[(seen.source_no, seen.row)] = later
         elif earlier.action is Action.POST:
-            self._refuse(out, place, earlier.identity, [_shared_token(str(later))])
+            self._refuse(out, place, earlier.identity, [_shared_token(str(later))], kind="enter")
 
     def _decide_row(self, out: _Verdicts, row: _Row) -> None:
         later = self._tainted.pop((row.place.source_no, row.place.row), None)
@@ -263,7 +271,7 @@ class Planner:
                 row.facts = RowFacts(row.facts.fingerprint, row.facts.scheme, superseded)
         decision = decide(row.facts, row.entry, changed=self._policy.changed, only=self._policy.only)
         if later is not None and decision.action is Action.POST:
-            self._refuse(out, row.place, row.identity, [_shared_token(str(later))])
+            self._refuse(out, row.place, row.identity, [_shared_token(str(later))], kind="enter")
             return
         out.rows.append(self._spooled(row, decision.action, decision.kind))
         if decision.issue:
@@ -309,7 +317,7 @@ class Planner:
                     f"{row.place}: access token expires {tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
                 )
             if tokens and tokens.scopes and not self.samples.scopes:
-                self.samples.scopes = f"{row.place}: {len(tokens.scopes)} scopes, {', '.join(tokens.scopes)}"[:120]
+                self.samples.scopes = f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120]
 
     def _name(self, seen: Seen) -> str:
         return f"{self.names[seen.source_no]} row {seen.row}"
@@ -331,7 +339,7 @@ def _conflict(first: str) -> Issue:
     return Issue(
         "",
         Code.CONFLICT,
-        f"the same provider, group and consumer as {first}, with other credentials",
+        f"the same provider, group and consumer as {first}, with other credentials: that row counts, this one does not",
         "Keep the row with the credentials that are in use, and remove the other.",
         Stage.PLAN,
     )
@@ -341,7 +349,7 @@ def _shared_token(other: str) -> Issue:
     return Issue(
         "",
         Code.SHARED_TOKEN,
-        f"the same refresh token as {other}: it can serve one of the two only",
-        "Find out whose token it is, and remove the other row.",
+        f"the same refresh token as {other}: it can serve only one of the two, so this row is not sent",
+        "Find out whose token it is, and remove the other row or give it its own.",
         Stage.PLAN,
     )

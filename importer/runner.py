@@ -208,7 +208,7 @@ class Runner:
         )
         sender = Sender(self._client, existing, writer, policy, self._clock, self.run_id, self._finished)
         pool = WorkerPool(sender, existing, writer, self._pacer, self._clock, policy.workers)
-        ticker = asyncio.create_task(self._tick(pool, to_send))
+        ticker = asyncio.create_task(self._tick(pool, to_send, planner))
         try:
             await pool.run(self._read_ahead(planner.jobs()))
         finally:
@@ -220,9 +220,14 @@ class Runner:
         self._outcomes[result.outcome] += 1
         self._listener.row(result)
 
-    async def _tick(self, pool: WorkerPool, to_send: int | None) -> None:
+    async def _tick(self, pool: WorkerPool, to_send: int | None, planner: Planner) -> None:
+        """Tell how far it is, and see that the sources are still what the plan pass read."""
         while True:
             self._listener.progress(self._progress(pool, to_send))
+            try:
+                await asyncio.to_thread(planner.check_sources)
+            except ImporterError as error:
+                self._pacer.stop(error)
             await asyncio.sleep(0.25)
 
     def _progress(self, pool: WorkerPool, to_send: int | None) -> Progress:

@@ -181,7 +181,7 @@ class Sender:
             return Wait(self._policy.backoff.pause_s(job.pauses, answer.retry_after_s))
         job.attempts += 1
         final = answer.problem and answer.problem.retryable is False
-        if answer.status is None or answer.status >= 500 or not 400 <= answer.status or _retryable(answer):
+        if answer.status is None or answer.status >= 500 or not answer.status >= 400 or _retryable(answer):
             delay_s = None if final else self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
             if delay_s is None:
                 self._end(job, Outcome.FAILED, _issues_of(answer, Code.ATTEMPTS_SPENT))
@@ -241,7 +241,7 @@ class Sender:
                 ours=ours,
                 fingerprint=job.fingerprint if fingerprint is None else fingerprint,
                 refresh_digest=job.refresh_digest,
-            )  # fmt: skip
+            )
         )
 
     def reject(self, job: Job, issues: Sequence[Issue]) -> None:

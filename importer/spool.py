@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from importer.ledger.base import ProblemRow
-from importer.outcomes import Code, Issue, Outcome, Stage
+from importer.outcomes import Code, Issue, Outcome, Stage, gist
 from importer.records import Identity, Place
 
 
@@ -71,6 +71,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.create_function("gist", 1, gist, deterministic=True)
         self._db.executescript(
             """
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
@@ -88,11 +89,11 @@ class Spool:
         self._db.close()
 
     def seen_keys(self, keys: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
-        """Note (digest, fingerprint, source_no, row) of each; for a key that is there already: position -> the first."""
+        """Note (digest, fingerprint, source_no, row) of each; for a known one: position -> the first."""
         return self._seen("keys", "fingerprint", keys)
 
     def seen_tokens(self, tokens: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
-        """Note (digest, key digest, source_no, row) of each; for one that is there already: position -> the first."""
+        """Note (digest, key digest, source_no, row) of each; for a known one: position -> the first."""
         return self._seen("tokens", "key", tokens)
 
     def _seen(self, table: str, value: str, rows: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
@@ -158,7 +159,8 @@ class Spool:
     def by_provider(self) -> list[tuple[str, int, int]]:
         """For each provider that is named: rows, and rows that something is to be sent for."""
         return self._db.execute(
-            "SELECT provider, count(*), sum(action <= ?) FROM rows WHERE provider <> '' GROUP BY provider ORDER BY 2 DESC",
+            "SELECT provider, count(*), sum(action <= ?) FROM rows WHERE provider <> ''"
+            " GROUP BY provider ORDER BY 2 DESC",
             (int(max(TO_SEND)),),
         ).fetchall()
 
@@ -196,13 +198,13 @@ class Spool:
     def worst(self, limit: int) -> list[tuple[int, int, int, Issue]]:
         """The commonest problems: how many rows, and the source_no, row and problem of the first."""
         found = self._db.execute(
-            "SELECT count(*) AS n, source_no, min(row), field, code, reason, fix, stage FROM problems"
-            " GROUP BY code, field ORDER BY n DESC, code LIMIT ?",
+            "SELECT count(*) AS n, source_no, row, field, code, reason, fix, stage, min(source_no * 4294967296 + row)"
+            " AS first FROM problems GROUP BY code, field, gist(reason) ORDER BY n DESC, first LIMIT ?",
             (limit,),
         )
         return [
             (count, source_no, row, Issue(field, Code(code), reason, fix, Stage(stage)))
-            for count, source_no, row, field, code, reason, fix, stage in found
+            for count, source_no, row, field, code, reason, fix, stage, _ in found
         ]
 
 

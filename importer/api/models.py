@@ -159,7 +159,7 @@ BLOCKS: dict[AuthScheme, str] = {
     AuthScheme.API_KEY: "api_key",
     AuthScheme.BASIC: "basic_auth",
     AuthScheme.CLIENT_CREDENTIALS: "oauth2_client_credentials",
-    AuthScheme.PASSWORD: "oauth2_password_credentials",  # noqa: S105 - the name of a field
+    AuthScheme.PASSWORD: "oauth2_password_credentials",
     AuthScheme.AUTHORIZATION_CODE: "oauth2_authorization_code",
     AuthScheme.CUSTOM: "custom_auth",
 }

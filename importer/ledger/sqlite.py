@@ -16,7 +16,7 @@ from typing import Any
 
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
 from importer.ledger.base import Entry, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
-from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State
+from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
 from importer.records import Identity, Place, Target
 
 SCHEMA_VERSION = 1
@@ -65,6 +65,7 @@ class SqliteLedger:
                 f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
             )
             self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.create_function("gist", 1, gist, deterministic=True)
             self._open(read_only)
             self.key: bytes = self._one("SELECT value FROM meta WHERE name = 'key'")[0]
         self._inode = _inode(path)
@@ -73,7 +74,7 @@ class SqliteLedger:
         version: int = self._one("PRAGMA user_version")[0]
         if version > SCHEMA_VERSION:
             raise LedgerError(
-                f"{self.path} was written by a newer importer (ledger version {version}; this one knows {SCHEMA_VERSION})",
+                f"{self.path} was written by a newer importer: version {version}, and this one knows {SCHEMA_VERSION}",
                 hint="Upgrade the importer: pip install -U importer.",
             )
         if version == 0:
@@ -120,7 +121,7 @@ class SqliteLedger:
         self._target = row[0] if row else 0
 
     def recover(self, at: float, settle_s: float) -> int:
-        """Make `unknown` of every `sending` entry of any target; it may be on its way until `settle_s` after its intent."""
+        """Make `unknown` of every `sending` entry, of any target; it may appear until `settle_s` after its intent."""
         with _explained(self.path, LedgerLost):
             return self._db.execute(
                 "UPDATE entries SET state = 'unknown', doubt = 1, settle_at = sent_at + ?, updated_at = ?"
@@ -183,7 +184,8 @@ class SqliteLedger:
                 self._result(write, run_id)
             case PatchIntent():
                 self._update(
-                    f"UPDATE entries SET op_fingerprint = ?, sent_at = ?, updated_at = ? WHERE {_KEY} AND state = 'created'",  # noqa: S608
+                    "UPDATE entries SET op_fingerprint = ?, sent_at = ?, updated_at = ?"  # noqa: S608 - our own constants
+                    f" WHERE {_KEY} AND state = 'created'",
                     (write.fingerprint, write.at, write.at, self._target, *write.identity),
                 )
             case PatchEnd():
@@ -298,8 +300,8 @@ class SqliteLedger:
     def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
         """The commonest problems of a run: how many rows have each, and the first of them."""
         statement = (
-            f"SELECT {_PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) FROM problems WHERE run_id = ?"  # noqa: S608
-            " GROUP BY code, field, message ORDER BY n DESC, code LIMIT ?"
+            f"SELECT {_PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608
+            " WHERE run_id = ? GROUP BY code, field, gist(message) ORDER BY n DESC, first LIMIT ?"
         )
         names = self._source_names(run_id)
         return [(row[-2], _problem(row[:-2], names)) for row in self._db.execute(statement, (run_id, limit))]

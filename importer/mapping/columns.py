@@ -191,7 +191,7 @@ def _filled(pattern: str, parts: tuple[Any, ...]) -> Any:
 def _translated(fetch: Fetch, table: Mapping[str, str], where: str) -> Fetch:
     fault = Fault(
         Code.NOT_IN_VALUES,
-        f"the value is not one of the {len(table)} that {where}.values translates",
+        f"the value is not one of the {len(table)} that {where}.values translates (upper and lower case count)",
         f"Add it to {where}.values, or correct it in the file.",
     )
 

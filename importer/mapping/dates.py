@@ -25,8 +25,16 @@ _END_S = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp())
 _YEAR_S = 31_556_952
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
-_OTHER_FORMAT = 'Check the column, or say how it is written, e.g. format = "epoch_ms" or "%d/%m/%Y %H:%M".'
+_OTHER_FORMAT = 'Check the column; a [mapping] can say how it is written, e.g. format = "epoch_ms" or "%d/%m/%Y %H:%M".'
 _PRESENT = frozenset({"now", "today"})
+_A_DURATION = Fault(
+    Code.BAD_DATE,
+    "this is a number of seconds from some moment on (an expires_in), not a time",
+    "Leave it empty: without that moment nobody knows the time.",
+)
+_LONGEST_DURATION_S = 400_000_000
+_ROUNDED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
+_A_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _NOT_A_TIME = Fault(Code.BAD_DATE, "this is no date or time", "Check that the right column is mapped.")
 
 
@@ -86,12 +94,14 @@ class DateReader:
         try:  # as Ruby and BigQuery write it: 2026-01-01 00:00:00 UTC
             return self._in_utc(datetime.fromisoformat(_with_an_offset(text)))
         except ValueError:
-            return Fault(Code.BAD_DATE, "this is no ISO 8601 time such as 2026-01-31T12:00:00Z", _OTHER_FORMAT)
+            return _not_iso(text)
 
     def _epoch(self, number: Any) -> datetime | Fault:
         unit, per_s = UNITS[self._format] if self._format in UNITS else UNITS[_by_magnitude(number)]
         if _FIRST_S * per_s <= number < _END_S * per_s:
             return datetime.fromtimestamp(float(number) / per_s, UTC)
+        if per_s == 1 and 0 <= number < _LONGEST_DURATION_S:
+            return _A_DURATION
         in_calendar = 0 <= number < (9999 - 1970) * _YEAR_S * per_s
         year = f"the year {1970 + int(number) // per_s // _YEAR_S}" if in_calendar else "no year of four digits"
         return _outside(f"read as {unit} since 1970 this falls in {year}")
@@ -107,6 +117,14 @@ class DateReader:
         return time if time.tzinfo is UTC else time.astimezone(UTC)
 
 
+def _not_iso(text: str) -> Fault:
+    if _ROUNDED.fullmatch(text):
+        return Fault(Code.BAD_DATE, "a spreadsheet rounded this number", "Export it again without a spreadsheet.")
+    if _A_DAY.match(text):
+        return Fault(Code.BAD_DATE, "there is no such day or time of day", "Correct it in the source.")
+    return Fault(Code.BAD_DATE, "this is no ISO 8601 time such as 2026-01-31T12:00:00Z", _OTHER_FORMAT)
+
+
 def _by_magnitude(number: Any) -> str:
     """The unit of an epoch: today is 1.8e9 s, 1.8e12 ms or 1.8e15 µs."""
     size = abs(number)
@@ -116,7 +134,11 @@ def _by_magnitude(number: Any) -> str:
 
 
 def _outside(reason: str) -> Fault:
-    return Fault(Code.BAD_DATE, f"{reason}, outside {YEARS[0]} to {YEARS[-1]}", _OTHER_FORMAT)
+    return Fault(
+        Code.BAD_DATE,
+        f"{reason}, outside {YEARS[0]} to {YEARS[-1]}",
+        f"If it stands for never, leave it empty. Else: {_OTHER_FORMAT[0].lower()}{_OTHER_FORMAT[1:]}",
+    )
 
 
 def _not_a_number(unit: str, _per_s: int) -> Fault:

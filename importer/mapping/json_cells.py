@@ -19,7 +19,9 @@ PYTHON_REPR = Fault(
     "this was written by Python's print, with single quotes, and is not JSON",
     "Export the column with json.dumps.",
 )
-_BROKEN = Fault(Code.BAD_JSON, "this is not valid JSON", "Check that the right column is mapped and is not cut off.")
+_BROKEN = Fault(
+    Code.BAD_JSON, "this is not valid JSON", 'Check the column, and that it is not cut off; e.g. {"workspace": "acme"}.'
+)
 
 
 def is_python_repr(text: str) -> bool:

@@ -12,9 +12,15 @@ _REPR = Fault(
     "this list was written by Python's print, with single quotes, and is not JSON",
     "Write it as JSON, or separated by blanks.",
 )
-_BROKEN = Fault(Code.BAD_SCOPES, "this is not a JSON array", "Write it as JSON, or separated by blanks.")
-_NOT_TEXTS = Fault(Code.BAD_SCOPES, "this list holds something that is not text", "Write a list of texts.")
-_NOT_NAMED = Fault(Code.BAD_TYPE, "this is no set of names with a text each", 'Write it as JSON: {"name": "text"}.')
+_BROKEN = Fault(
+    Code.BAD_SCOPES,
+    "this begins like a JSON array, and breaks off or is malformed",
+    'Write e.g. ["read", "write"], or: read write.',
+)
+_NOT_TEXTS = Fault(Code.BAD_SCOPES, "this list holds something that is not text", 'Write e.g. ["read", "write"].')
+_NOT_NAMED = Fault(
+    Code.BAD_TYPE, "this must be one JSON object whose values are texts", 'Write e.g. {"workspace": "acme"}.'
+)
 _SEPARATORS = re.compile(r"[\s,]+")
 
 
@@ -78,6 +84,8 @@ def _list(cell: Any) -> Any:
 def _struct(value: Any, inner: Reader) -> Any:
     if value is None or isinstance(value, Fault):
         return value
+    if isinstance(value, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+        value = dict(value)  # a map of Parquet
     if not isinstance(value, dict):
         return _NOT_NAMED
     filled = dict(zip(value, inner(list(value.values())), strict=True))

@@ -122,6 +122,10 @@ class Mapper:
         path = ".".join(str(part) for part in loc)
         known = (label for field, label in self._labels.items() if path == field or path.startswith(f"{field}."))
         block = str(loc[0]) if loc else "the row"
+        if kind == "string_too_short":
+            return Issue(
+                next(known, block), Code.BAD_REQUEST, "a name or a value in it is empty", "Fill it in or remove it."
+            )
         reason = f"the request does not allow this ({kind})"
         return Issue(next(known, block), Code.BAD_REQUEST, reason, "Check that the right column is mapped.")
 

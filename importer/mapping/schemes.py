@@ -49,7 +49,16 @@ def read_schemes(cells: list[Any]) -> list[Any]:
     return [known[word] if isinstance(word, str) else word for word in words]
 
 
+_WHICH_OAUTH = (
+    "Write oauth2/authorizationCode for access and refresh tokens, oauth2/clientCredentials for a client id and "
+    "secret, oauth2/password where a user name belongs to them."
+)
+
+
 def _unknown(word: str) -> Fault:
+    if "oauth" in word.casefold():
+        # the nearest word to "oauth2" would be the password grant, which hardly anybody means
+        return Fault(Code.WRONG_SCHEME, "this is no auth scheme", _WHICH_OAUTH)
     folded = {known.casefold(): known for known in WORDS}
     near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else f"Write one of: {', '.join(WORDS)}."
@@ -172,7 +181,7 @@ def _no_credential(credentials: Iterable["Field"]) -> Issue:
         _labels(credentials),
         Code.NO_CREDENTIAL,
         "the row has no credential: none of these columns is filled",
-        "Fill one, or say auth_scheme none for a provider that needs no credential.",
+        "Fill in this row's credential. Only where the provider needs none, set auth_scheme to none.",
     )
 
 
@@ -196,5 +205,8 @@ def _surplus(surplus: Iterable["Field"], scheme: AuthScheme) -> Issue:
 
 def _missing(label: str, scheme: AuthScheme) -> Issue:
     return Issue(
-        label, Code.MISSING_VALUE, f"this is empty, and {scheme} needs it", "Fill it in, or correct the auth scheme."
+        label,
+        Code.MISSING_VALUE,
+        f"this is empty, and the auth scheme {scheme} needs it",
+        f"Fill it in; the row's auth_scheme, or else its filled columns, make it {scheme}.",
     )

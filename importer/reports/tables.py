@@ -40,7 +40,7 @@ def write_results(path: Path, results: Iterable[Result]) -> None:
                     _blank(result.http_status),
                     result.attempts,
                     _time(result.finished_at),
-                )  # fmt: skip
+                )
             )
 
 
@@ -67,7 +67,7 @@ def write_errors(path: Path, problems: Iterable[ProblemRow], stopped: Mapping[st
                     str(issue.retryable).lower(),
                     problem.attempts,
                     issue.request_id,
-                )  # fmt: skip
+                )
             )
         if stopped:
             count += 1

@@ -51,6 +51,10 @@ class Dice:
             raise ValueError(f"{fault} cannot hit {on}, only {', '.join(sorted(FAULTS[fault]))}.")
         self._scripted[on].extend([fault] * times)
 
+    def forget(self) -> None:
+        """Drop what was scripted and not met yet."""
+        self._scripted.clear()
+
     def roll(self, kind: str) -> str | None:
         """The fault that this request meets, or None. One draw a request, whatever its kind; none if scripted."""
         for on in (kind, "read") if kind in READS else (kind,):

@@ -35,7 +35,7 @@ class Api:
         self.project, self.project_id = project, str(uuid.uuid4())
         self.store, self.traffic = Store(), Traffic()
         self.latency_s, self.slow_s = 0.0, 0.0
-        self._created, self._api_key, self._dice = now(), api_key, dice
+        self._created, self.api_key, self._dice = now(), api_key, dice
         self._bucket, self._retry_after = bucket, retry_after
         self.provider_apps = [self._provider_app(provider) for provider in catalog.AUTH_CODE_PROVIDERS]
 
@@ -80,7 +80,7 @@ class Api:
 
     def _admit(self, kind: str, request: web.Request) -> None:
         """Refuse who has no key, asks for another project, or comes too often. The catalog is open to all."""
-        if kind != "providers" and request.headers.get("X-Api-Key") != self._api_key:
+        if kind != "providers" and request.headers.get("X-Api-Key") != self.api_key:
             raise ProblemError(401, "The API key is missing or wrong.", remedy="Send it in the header X-Api-Key.")
         if request.match_info.get("project", self.project) not in (self.project, self.project_id):
             raise ProblemError(404, "There is no such project.", remedy="Give the project's id or name.")
@@ -198,7 +198,12 @@ def _checked(body: Any, issues_of: Callable[[Any], list[dict[str, Any]]]) -> dic
 
 def _refuse_if(issues: list[dict[str, Any]]) -> None:
     if issues:
-        raise ProblemError(422, "The body is not acceptable.", issues=issues, remedy="Correct what `issues` names.")
+        raise ProblemError(
+            422,
+            "The body is not acceptable.",
+            issues=issues,
+            remedy="Correct the fields named here, and send it again.",
+        )
 
 
 def _echo(raw: bytes) -> ProblemError:

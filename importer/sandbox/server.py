@@ -121,6 +121,14 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         """Let the next `times` requests of the kind `on` meet this fault; "read" is any GET."""
         self._dice.script(fault, times, on)
 
+    def calm(self) -> None:
+        """Forget the faults that were scripted and not met yet."""
+        self._dice.forget()
+
+    def revoke(self, api_key: str) -> None:
+        """Accept this key from now on and no other."""
+        self.api_key = self._api.api_key = api_key
+
     @property
     def requests(self) -> Requests:
         """What came in so far, by kind, status and fault, and when."""

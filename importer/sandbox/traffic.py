@@ -12,11 +12,11 @@ STARTS_KEPT = 200_000
 class Requests:
     """A snapshot of the traffic so far."""
 
-    kinds: dict[str, int]
+    kinds: Counter[str]
     """Requests by kind: generate, list, get, patch, delete, project, providers, provider_apps."""
-    statuses: dict[int, int]
+    statuses: Counter[int]
     """Answers by HTTP status; 0 where there was nobody to answer: we hung up, or the client had gone."""
-    faults: dict[str, int]
+    faults: Counter[str]
     """Faults that were met, by name."""
     starts_s: list[float]
     """When each request came in, on time.monotonic(); the last 200,000 of them."""
@@ -53,7 +53,7 @@ class Traffic:
     def snapshot(self) -> Requests:
         """A copy that no longer changes."""
         with self._lock:
-            return Requests(dict(self._kinds), dict(self._statuses), dict(self._faults), list(self._starts_s))
+            return Requests(self._kinds.copy(), self._statuses.copy(), self._faults.copy(), list(self._starts_s))
 
 
 class Bucket:

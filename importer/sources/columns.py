@@ -17,7 +17,7 @@ SHOWN = 12
 
 def nearest_column(name: str, columns: Sequence[str]) -> str | None:
     """The column that `name` is most likely a slip of: case and separators do not count; None where none is near."""
-    folded = {_folded(column): column for column in reversed(columns)}
+    folded = {_folded(column): column for column in columns}
     near = get_close_matches(_folded(name), folded, n=1)
     return folded[near[0]] if near else None
 
@@ -70,6 +70,6 @@ def _folded(name: str) -> str:
 
 
 def _is_data(name: str) -> bool:
-    # names such as secret_access_key begin as tokens do: a token has digits too, and no blanks
-    is_token = looks_like_a_token(name) and " " not in name and len(re.findall(r"[0-9]", name)) >= 2
+    # names such as secret_access_key begin as tokens do: a token has digits too
+    is_token = looks_like_a_token(name) and len(re.findall(r"[0-9]", name)) >= 2
     return is_token or "@" in name

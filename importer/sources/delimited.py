@@ -32,6 +32,8 @@ LINE_LIMIT = 16 * FIELD_LIMIT
 UNPACKED_BYTES = 256 * 1024
 """Bytes unpacked at a time."""
 
+_JOINED = "Check the quotes in these lines: one that is opened and not closed joins rows."
+
 DELIMITERS = ",;\t|"
 
 
@@ -195,14 +197,18 @@ class _Pass:
             if "\0" in line:
                 return self._issue(Code.BAD_ENCODING, "holds a NUL character", "Remove it: no credential has one.")
             if not line.isascii() and not _is_unicode(line):
-                return self._issue(Code.BAD_ENCODING, "holds bytes that are not UTF-8", "Save the file as UTF-8.")
+                return self._issue(
+                    Code.BAD_ENCODING,
+                    "holds bytes that are not UTF-8",
+                    "Export again as UTF-8: other rows may hold wrong characters that cannot be told.",
+                )
         return None
 
     def _ragged(self, found: int) -> Issue:
         wanted = len(self.header)
         what = f"{found} field{'s' if found > 1 else ''} where the header has {wanted}"
         if len(self._lines.of_row) > 1:
-            fix = "Check the quotes in these lines: one that is opened and not closed joins rows."
+            fix = _JOINED
         elif found < wanted:
             fix = "Write every field, an empty one too, and the delimiter between them."
         else:
@@ -214,10 +220,11 @@ class _Pass:
         if self._lines.ended:
             raise self._never_closed("before the end of the file")
         if "field limit" not in str(error):
+            joined = len(self._lines.of_row) > 1
             return self._issue(
                 Code.BAD_QUOTE,
                 "a quoted field goes on behind its closing quote",
-                'Write a quote inside a quoted field twice: "".',
+                _JOINED if joined else 'Write a quote inside a quoted field twice: "".',
             )
         if sum(line.count('"') for line in self._lines.of_row) % 2:
             raise self._never_closed("within the longest field allowed")

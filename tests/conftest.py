@@ -1,0 +1,85 @@
+"""What many tests start from: the sandbox on a real port, a ledger of one's own, and a clock that tests move."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from desk import Ended
+
+from importer.clock import Clock
+from importer.ledger import SqliteLedger
+from importer.sandbox import Sandbox
+
+
+class MovedClock(Clock):
+    """A clock on which sleeping is the only thing that takes time; `late_s` is how much later a sleep ends."""
+
+    def __init__(self, *, late_s: float = 0.0) -> None:
+        self.time, self.late_s = 1_000.0, late_s
+
+    def now(self) -> float:
+        return 1_700_000_000.0 + self.time
+
+    def steady(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += max(0.0, seconds) + self.late_s
+        await asyncio.sleep(0)  # let the others see it
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    opened = SqliteLedger(tmp_path / "ledger.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The working directory of a command, with a config that does not wait long."""
+    (tmp_path / "config.toml").write_text(
+        "[api]\ntimeout_s = 2.0\n[limits]\nrate = 'unlimited'\nworkers = 16\n[retry]\nbase_s = 0.05\nsettle_s = 0.3\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path, sandbox: Sandbox) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start the command line as a process, in `home` and against the sandbox."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AMP_")} | sandbox.environment()
+
+    def run(*words: str, **more: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "importer", *words],
+            cwd=home, env=environment | more, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def importer(start: Callable[..., "subprocess.Popen[str]"]) -> Callable[..., Ended]:
+    """Run the command line to its end."""
+
+    def run(*words: str, stdin: str | None = None, **more: str) -> Ended:
+        with start(*words, **more) as process:
+            out, err = process.communicate(stdin, timeout=120)
+        return Ended(process.returncode, out, err)
+
+    return run
