@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from importer.api.wire import Digests
@@ -12,11 +12,13 @@ from importer.errors import ConfigError, LedgerError
 from importer.events import Listener
 from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
+from importer.planner import Planner, PlanPolicy, open_inputs
 from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports
-from importer.runner import Runner, RunOptions, open_planner
+from importer.runner import Runner, RunOptions
+from importer.session import open_session
 from importer.spool import Spool
-from importer.summary import PlanSummary, RunSummary, summarise_plan
+from importer.summary import PlanSummary, RunSummary
 
 
 def plan(config: Config, options: RunOptions | None = None, listener: Listener | None = None) -> PlanSummary:
@@ -24,7 +26,8 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
 
     Raises ImporterError where the config or a source cannot be used at all.
     """
-    listener = listener or Listener()
+    options = options or RunOptions()
+    inputs = open_inputs(config)
     with ExitStack() as held:
         spool = Spool()
         held.callback(spool.close)
@@ -32,12 +35,15 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
         if ledger:
             held.callback(ledger.close)
         digests = Digests(ledger.key if ledger else secrets.token_bytes(32))
-        planner = open_planner(config, options or RunOptions(), ledger, spool, digests)
-        planner.read_all(listener.planning)
-        samples = [sample for sample in (planner.samples.time, planner.samples.scopes) if sample]
-        summary = summarise_plan(spool, planner.names, notes=planner.notes, samples=samples, complete=planner.complete)
+        planner = Planner(inputs, ledger=ledger, spool=spool, digests=digests, policy=_policy(config, options))
+        planner.read_all((listener or Listener()).planning)
+        summary = planner.summary()
         write_errors(config.report_dir / "plan-errors.csv", spool.problems(planner.names))
         return summary
+
+
+def _policy(config: Config, options: RunOptions) -> PlanPolicy:
+    return PlanPolicy(changed=config.policy.changed, only=options.only, rows=options.rows)
 
 
 def _known_ledger(config: Config) -> SqliteLedger | None:
@@ -63,21 +69,39 @@ def run(
 
     Raises ImporterError for what ends the run before anything is sent; what ends it on the way is in the summary.
     """
+    options = options or RunOptions()
+    key = _key(config, env)
+    inputs = open_inputs(config)
+
+    async def go(ledger: SqliteLedger, spool: Spool) -> RunSummary:
+        async with open_session(config, key, ledger, online=options.checks == "online") as session:
+            view = ledger.reader()
+            try:
+                digests = Digests(ledger.key)
+                planner = Planner(inputs, ledger=view, spool=spool, digests=digests, policy=_policy(config, options))
+                return await Runner(session, planner, spool, options, listener or Listener()).go()
+            finally:
+                view.close()
+
+    with _locked(config) as ledger, closing(Spool()) as spool:
+        return asyncio.run(go(ledger, spool))
+
+
+def _key(config: Config, env: Mapping[str, str] | None) -> str:
+    """The API key, once it is known for which project."""
     if not config.api.project:
         raise ConfigError("no project is named", hint="Give --project, AMP_PROJECT, or project under [api].")
-    key = read_key(config.api, config.base, environment() if env is None else env)
+    return read_key(config.api, config.base, environment() if env is None else env)
+
+
+@contextmanager
+def _locked(config: Config) -> Iterator[SqliteLedger]:
+    """The ledger, made if it is not there, and held against every other run."""
     with ExitStack() as held:
         ledger = SqliteLedger(config.ledger_path)
         held.callback(ledger.close)
         held.callback(LedgerLock(config.ledger_path).release)
-        spool = Spool()
-        held.callback(spool.close)
-
-        async def go() -> RunSummary:
-            runner = Runner(config, options or RunOptions(), listener or Listener(), key, ledger, spool)
-            return await runner.go()
-
-        return asyncio.run(go())
+        yield ledger
 
 
 def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:

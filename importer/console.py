@@ -89,8 +89,9 @@ class Console(Listener):
     def _problems(self, common: Sequence[CommonProblem], total: int) -> None:
         for problem in common:
             issue = problem.issue
-            field = f" ({issue.field})" if issue.field else ""
-            self._print(f"  {problem.count:,} × {issue.code}{field}, e.g. {problem.example}: {issue.reason}")
+            field = f" in {_shortened(issue.field)}" if issue.field else ""
+            self._print(f"  {problem.count:,} × {issue.code}{field}")
+            self._print(f"      {'' if problem.count == 1 else 'e.g. '}{problem.example}: {issue.reason}")
             self._print(f"      {issue.fix}")
         shown = sum(problem.count for problem in common)
         if total > shown:
@@ -272,6 +273,12 @@ def _join(parts: Any, most: int = 8) -> str:
     words = list(parts)
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
+
+
+def _shortened(field: str) -> str:
+    """The names of the columns a problem is about, the first three of them."""
+    names = field.split(", ")
+    return field if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3} more"
 
 
 def _rows(count: int) -> str:

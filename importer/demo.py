@@ -60,10 +60,10 @@ def run_demo(folder: Path) -> int:
             limits__rate=50.0,
             retry__settle_s=0.5,
         )
-        console.data(f"$ importer run {rows}      # against a sandbox that loses the answers to two of the posts")
+        console.data(f"1. importer run {rows}, against a sandbox that loses the answers to two of the posts")
         first = run(config, listener=console, env=sandbox.environment())
         console.summary(first, report=str(folder / "importer-report" / "errors.csv"), command=[])
-        console.data(f"\n$ importer run {rows}      # again: what is done stays done")
+        console.data(f"\n2. importer run {rows}, again: what is done stays done")
         second = run(config, listener=console, env=sandbox.environment())
         counts = second.outcomes
         console.data(f"{_pairs(second.outcomes)}      {second.requests} requests")

@@ -6,22 +6,24 @@ A source that can be read only once (standard input) is decided and sent in one 
 the later one is refused there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
-from importer.config import FieldSpec
+from importer.config import Config
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
-from importer.errors import SourceError, SourceLost
+from importer.errors import ConfigError, SourceError, SourceLost
 from importer.jobs import Job
 from importer.ledger.base import Entry, Ledger, ProblemRow
 from importer.mapping import MappedRow, Mapper
 from importer.outcomes import Code, Issue, Stage, State
 from importer.records import Identity, Place
+from importer.sources import open_sources
 from importer.sources.base import Chunk, Source
 from importer.spool import TO_SEND, Action, Seen, Spool, SpooledRow
+from importer.summary import PlanSummary, summarise_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,6 @@ class _Row:
 
 
 @dataclass(slots=True)
-class Samples:
-    """One decoded time and one scope list, so that a wrong unit is seen before anything is sent. No credential."""
-
-    time: str = ""
-    scopes: str = ""
-
-
-@dataclass(slots=True)
 class _Verdicts:
     """What a chunk's rows became: lines for the spool, and the sound rows that something is sent for."""
 
@@ -66,38 +60,61 @@ class _Verdicts:
     to_send: list[tuple[_Row, Action]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The sources of a run, each with the mapper that fits its header, and what it was when it was opened."""
+
+    sources: Sequence[Source]
+    mappers: Sequence[Mapper]
+    stamps: Sequence[Hashable]
+
+
+def open_inputs(config: Config) -> Inputs:
+    """The sources of a config, their headers checked. Raises SourceError and ConfigError; nothing is made or sent."""
+    if not config.source.paths:
+        raise ConfigError(
+            "no source is named", hint="Name files: importer plan tokens.csv, or paths under [source] in a config."
+        )
+    sources = open_sources(config.source.paths, config.base, config.source.format)
+    return Inputs(
+        sources,
+        [
+            Mapper(config.mapping, source.columns(), source=source.name, provider=config.source.provider)
+            for source in sources
+        ],
+        [source.stamp() for source in sources],
+    )
+
+
 class Planner:
     """Decides about rows, chunk by chunk, and keeps the decisions in the spool. For one thread."""
 
     def __init__(
-        self,
-        sources: Sequence[Source],
-        mapping: Mapping[str, FieldSpec] | None,
-        *,
-        provider: str | None,
-        ledger: Ledger | None,
-        spool: Spool,
-        digests: Digests,
-        policy: PlanPolicy,
+        self, inputs: Inputs, *, ledger: Ledger | None, spool: Spool, digests: Digests, policy: PlanPolicy
     ) -> None:
-        """`ledger` is None where there is none yet: then every row is new. Raises SourceError for a wrong header."""
-        self.sources = sources
-        self.names = [source.name for source in sources]
-        self.one_pass = not all(source.repeatable for source in sources)
-        self.samples = Samples()
-        self._mappers = [Mapper(mapping, source.columns(), source=source.name, provider=provider) for source in sources]
-        self._stamps = [source.stamp() for source in sources]
+        """`ledger` is None where there is none yet: then every row is new."""
+        self.sources = inputs.sources
+        self.names = [source.name for source in self.sources]
+        self.one_pass = not all(source.repeatable for source in self.sources)
+        self._mappers = inputs.mappers
+        self._stamps = inputs.stamps
         self._ledger = ledger
         self._spool = spool
         self._digests = digests
         self._policy = policy
         self._read = 0
+        self._samples: dict[str, str] = {}
         self._tainted: dict[tuple[int, int], Place] = {}
 
     @property
     def notes(self) -> list[str]:
         """What was assumed while mapping, said once each."""
         return list(dict.fromkeys(note for mapper in self._mappers for note in mapper.notes))
+
+    def summary(self) -> PlanSummary:
+        """What has been read and decided so far."""
+        samples = list(self._samples.values())
+        return summarise_plan(self._spool, self.names, notes=self.notes, samples=samples, complete=self.complete)
 
     @property
     def complete(self) -> bool:
@@ -308,16 +325,14 @@ class Planner:
         )
 
     def _take_samples(self, out: _Verdicts) -> None:
-        if self.samples.time and self.samples.scopes:
-            return
-        for row, _ in out.to_send:
+        """Keep one decoded time and one scope list, so that a wrong unit is seen before anything is sent."""
+        for row, _ in out.to_send if len(self._samples) < 2 else ():
             tokens = row.request.oauth2_authorization_code
-            if tokens and tokens.access_token and tokens.access_token.expires_at and not self.samples.time:
-                self.samples.time = (
-                    f"{row.place}: access token expires {tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
-                )
-            if tokens and tokens.scopes and not self.samples.scopes:
-                self.samples.scopes = f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120]
+            if tokens and tokens.access_token and tokens.access_token.expires_at:
+                expires_at = f"{tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+                self._samples.setdefault("time", f"{row.place}: the access token expires {expires_at}")
+            if tokens and tokens.scopes:
+                self._samples.setdefault("scopes", f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120])
 
     def _name(self, seen: Seen) -> str:
         return f"{self.names[seen.source_no]} row {seen.row}"

@@ -160,7 +160,7 @@ class Spool:
         """For each provider that is named: rows, and rows that something is to be sent for."""
         return self._db.execute(
             "SELECT provider, count(*), sum(action <= ?) FROM rows WHERE provider <> ''"
-            " GROUP BY provider ORDER BY 2 DESC",
+            " GROUP BY provider ORDER BY 2 DESC, provider",
             (int(max(TO_SEND)),),
         ).fetchall()
 

@@ -72,12 +72,7 @@ class PlanSummary:
 
 
 def summarise_plan(
-    spool: Spool,
-    sources: Sequence[str],
-    *,
-    notes: Sequence[str] = (),
-    samples: Sequence[str] = (),
-    complete: bool = True,
+    spool: Spool, sources: Sequence[str], *, notes: Sequence[str], samples: Sequence[str], complete: bool
 ) -> PlanSummary:
     """Count what the plan pass left in the spool."""
     counts = spool.counts()

@@ -15,7 +15,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("api.client", "retry", "decide", "jobs", "summary"),
     ("existing", "planner", "events"),
     ("project", "reports"),
-    ("sending",),
+    ("sending", "session"),
     ("worker", "console"),
     ("runner", "status"),
     ("commands",),

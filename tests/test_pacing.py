@@ -495,7 +495,9 @@ def test_the_adaptive_rate_follows_a_limit_that_falls(clock: MovedClock) -> None
 
     asyncio.run(run())
 
-    print(f"\nFALL: accepted {server.accepted / 60:.2f}/s, refused {server.refused / (server.accepted + server.refused):.2%}")
+    print(
+        f"\nFALL: accepted {server.accepted / 60:.2f}/s, refused {server.refused / (server.accepted + server.refused):.2%}"
+    )
     assert server.accepted / 60 >= 0.8 * 5.0
     assert server.refused <= 0.1 * server.accepted
 

@@ -1,0 +1,133 @@
+"""What every command that talks to the platform starts from: the client and its pace, the ledger, the project.
+
+A session ends in order: SIGINT and SIGTERM let requests in flight end, a second signal does not wait for them.
+"""
+
+import asyncio
+import os
+import platform
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from importer.api.client import ConnectionsClient
+from importer.clock import Clock
+from importer.config import Config
+from importer.errors import Exit, ImporterError
+from importer.ledger import Run, SqliteLedger
+from importer.pacing import Pacer, Patience, rate_policy
+from importer.project import find_project
+from importer.records import Target
+from importer.retry import Backoff
+
+GRACE_S = 20.0
+"""Seconds that requests in flight have to end after SIGINT or SIGTERM."""
+
+
+class Interrupted(ImporterError):
+    """A signal asked the command to end."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(
+            f"interrupted by {number.name}: requests in flight were let end",
+            hint="Run again to go on: every row is where it was.",
+        )
+        self.exit_code = Exit.INTERRUPTED if number is signal.SIGINT else Exit.TERMINATED
+
+
+@dataclass(slots=True)
+class Session:
+    """One command's hold on the platform and the ledger."""
+
+    config: Config
+    ledger: SqliteLedger
+    clock: Clock
+    backoff: Backoff
+    pacer: Pacer
+    client: ConnectionsClient
+    target: Target
+    run_id: str
+
+    def begin(self, verb: str, sources: list[str]) -> None:
+        """Note in the ledger that the command began."""
+        run = Run(self.run_id, verb, os.getpid(), platform.node(), self.clock.now())
+        self.ledger.start_run(run, sources)
+
+
+@asynccontextmanager
+async def open_session(
+    config: Config, key: str, ledger: SqliteLedger, *, online: bool = True
+) -> AsyncIterator[Session]:
+    """Check key and project with one read, and take up what a dead run left `sending` as `unknown`.
+
+    The caller holds the ledger's lock. With `online` False and a project that the ledger remembers, nothing is asked.
+    Raises ImporterError; a second signal raises what the first one said.
+    """
+    clock = Clock()
+    limits, retry = config.limits, config.retry
+    backoff = Backoff(limits.attempts, retry.base_s, retry.cap_s)
+    patience = Patience(retry.max_wait_s, limits.stop_after, retry.base_s, retry.cap_s)
+    pacer = Pacer(rate_policy(limits.rate), patience, clock)
+    client = ConnectionsClient(
+        config.api_root, config.api.project or "", key,
+        pacer=pacer, clock=clock, workers=limits.workers, timeout_s=config.api.timeout_s,
+    )  # fmt: skip
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    try:
+        async with client:
+            with _ending_in_order(pacer):
+                session = Session(config, ledger, clock, backoff, pacer, client, Target("", ""), run_id)
+                session.target = await _find_target(session, online=online)
+                ledger.aim(session.target)
+                ledger.recover(clock.now(), max(retry.settle_s, config.api.timeout_s))
+                yield session
+    except asyncio.CancelledError:
+        if pacer.stopped:  # a second signal: rows in flight are looked up by the next run
+            raise pacer.stopped from None
+        raise
+
+
+async def _find_target(session: Session, *, online: bool) -> Target:
+    """Where entries are kept: the id behind the project's name."""
+    root, given = session.config.api_root, session.config.api.project or ""
+    known = session.ledger.project_id(root, given)
+    if known and not online:
+        return Target(root, known)
+    project = await find_project(session.client, session.backoff, session.clock)
+    session.ledger.remember_project(root, given, project.id, session.clock.now())
+    return Target(root, project.id)
+
+
+@contextmanager
+def _ending_in_order(pacer: Pacer) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the pacer; what is in flight has GRACE_S to end, a second signal ends it at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    timers: list[asyncio.TimerHandle] = []
+
+    def end_now() -> None:
+        if task:
+            task.cancel()
+
+    def end(number: signal.Signals) -> None:
+        if timers:
+            end_now()
+        else:
+            pacer.stop(Interrupted(number))
+            timers.append(loop.call_later(GRACE_S, end_now))
+
+    with suppress(ValueError, RuntimeError):  # not the main thread: signals are the caller's business
+        for number in numbers:
+            loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number in numbers:
+            with suppress(ValueError, RuntimeError):
+                loop.remove_signal_handler(number)
