@@ -6,8 +6,8 @@
     print(importer.plan(config).to_send)
     summary = importer.run(config)
 
-`plan`, `run` and `report` do what the verbs of the command line do. They are loaded when they are first used, so that
-`importer --help` starts without pandas.
+`plan`, `run`, `verify`, `rollback` and `report` do what the verbs of the command line do. They are loaded when they are
+first used, so that `importer --help` starts without pandas.
 """
 
 from importlib import import_module
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from importer.commands import plan, report, run
+    from importer.commands import plan, report, rollback, run, verify
     from importer.config import Config, load_config
     from importer.errors import ImporterError
     from importer.events import Listener, Progress
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "plan": "importer.commands",
     "run": "importer.commands",
+    "verify": "importer.commands",
+    "rollback": "importer.commands",
     "report": "importer.commands",
     "Config": "importer.config",
     "load_config": "importer.config",
@@ -49,7 +51,9 @@ __all__ = [
     "load_config",
     "plan",
     "report",
+    "rollback",
     "run",
+    "verify",
 ]
 
 

@@ -190,6 +190,64 @@ def status(**given: Any) -> int:
 
 @importer.command()
 @_places
+@_target
+@_limits
+@click.option("--refresh", is_flag=True, help="Have the platform refresh every token: rotates it at the provider.")
+@click.option("--forget-missing", is_flag=True, help="Make rows that are rolled back or missing pending again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+def verify(**given: Any) -> int:
+    """Compare the ledger with the project, and settle rows that are unknown.
+
+    \b
+    Example: importer verify
+    """
+    from importer.commands import verify as verify_
+
+    if given["refresh"]:
+        _ask("Every refresh token will be used once, and rotates where its provider rotates them.", given["yes"])
+    if given["forget_missing"]:
+        _ask("Rows that were rolled back or are missing will be posted again by the next run.", given["yes"])
+    config = _config(given)
+    found = verify_(config, refresh=given["refresh"], forget_missing=given["forget_missing"])
+    console = _console(as_json=given["as_json"])
+    console.verified(found.as_json(), report=_shown(config.report_dir / "verify-errors.csv"))
+    if found.stopped:
+        console.error(found.stopped)
+    return found.exit_code
+
+
+@importer.command()
+@_places
+@_target
+@_limits
+@click.option("--run", "run_id", required=True, metavar="ID", help="Which run; importer status lists them.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+def rollback(**given: Any) -> int:
+    """Delete the connections that one run posted, and nothing that it adopted.
+
+    \b
+    Example: importer rollback --run 20261124T020000-1a2b --dry-run
+    """
+    from importer.commands import rollback as rollback_
+
+    if not given["dry_run"]:
+        _ask("Connections will be deleted, and tokens that were rotated since do not come back.", given["yes"])
+    found = rollback_(_config(given), given["run_id"], dry_run=given["dry_run"])
+    console = _console(as_json=given["as_json"])
+    if given["as_json"]:
+        console.emit("summary", found.as_json())
+    what = f"would delete {found.found:,}" if found.dry_run else f"deleted {found.deleted:,} · left {found.left:,}"
+    console.data(f"{what} of the connections that run {found.of_run} posted")
+    if found.stopped:
+        console.error(found.stopped)
+    return found.exit_code
+
+
+@importer.command()
+@_places
 @click.option("--run", "run_id", metavar="ID", help="Which run; the last one without it.")
 @_json
 def report(**given: Any) -> int:
@@ -274,6 +332,15 @@ def demo() -> int:
     from importer.demo import run_demo
 
     return run_demo(Path("importer-demo"))
+
+
+def _ask(what: str, yes: bool) -> None:
+    """Go on only after a yes: given beforehand, or at the terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"this needs a yes: {what}", hint="Add --yes if that is meant.")
+    click.confirm(f"{what} Go on?", abort=True, err=True)
 
 
 def _config(given: dict[str, Any]) -> Config:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from importer.api.wire import Digests
 from importer.config import Config, environment
@@ -14,11 +15,13 @@ from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
 from importer.planner import Planner, PlanPolicy, open_inputs
 from importer.records import Target
-from importer.reports.tables import write_errors, write_run_reports
+from importer.reports.tables import write_errors, write_run_reports, write_summary
 from importer.runner import Runner, RunOptions
 from importer.session import open_session
 from importer.spool import Spool
 from importer.summary import PlanSummary, RunSummary
+from importer.undo import Rollback, RollbackSummary
+from importer.verifier import Verifier, VerifySummary
 
 
 def plan(config: Config, options: RunOptions | None = None, listener: Listener | None = None) -> PlanSummary:
@@ -75,13 +78,10 @@ def run(
 
     async def go(ledger: SqliteLedger, spool: Spool) -> RunSummary:
         async with open_session(config, key, ledger, online=options.checks == "online") as session:
-            view = ledger.reader()
-            try:
+            with closing(ledger.reader()) as view:
                 digests = Digests(ledger.key)
                 planner = Planner(inputs, ledger=view, spool=spool, digests=digests, policy=_policy(config, options))
                 return await Runner(session, planner, spool, options, listener or Listener()).go()
-            finally:
-                view.close()
 
     with _locked(config) as ledger, closing(Spool()) as spool:
         return asyncio.run(go(ledger, spool))
@@ -104,15 +104,84 @@ def _locked(config: Config) -> Iterator[SqliteLedger]:
         yield ledger
 
 
+def verify(
+    config: Config,
+    *,
+    refresh: bool = False,
+    forget_missing: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> VerifySummary:
+    """Compare the ledger with the project; writes verify-errors.csv and verify-summary.json.
+
+    `refresh` makes the platform refresh every token, which rotates it at the provider. `forget_missing` makes rows that
+    are rolled back or missing pending again, so that the next run posts them.
+    """
+    key = _key(config, env)
+
+    async def go(ledger: SqliteLedger) -> VerifySummary:
+        async with open_session(config, key, ledger) as session:
+            with closing(ledger.reader()) as view:
+                verifier = Verifier(session, view, refresh=refresh, forget_missing=forget_missing)
+                summary = await verifier.go()
+            _write_verify_reports(config, ledger, session.run_id, summary.as_json())
+            ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
+            return summary
+
+    with _locked(_with_a_ledger(config)) as ledger:
+        return asyncio.run(go(ledger))
+
+
+def _write_verify_reports(config: Config, ledger: SqliteLedger, run_id: str, summary: Mapping[str, Any]) -> None:
+    write_errors(config.report_dir / "verify-errors.csv", ledger.problems(run_id), summary.get("stopped"))
+    write_summary(config.report_dir / "verify-summary.json", summary)
+
+
+def rollback(
+    config: Config, of_run: str, *, dry_run: bool = False, env: Mapping[str, str] | None = None
+) -> RollbackSummary:
+    """Delete the connections that a run posted and that are ours; with `dry_run`, only count them.
+
+    Deleted rows are not posted again by themselves, and tokens that were rotated since do not come back.
+    """
+    key = _key(config, env)
+
+    async def go(ledger: SqliteLedger) -> RollbackSummary:
+        async with open_session(config, key, ledger) as session:
+            with closing(ledger.reader()) as view:
+                if dry_run:
+                    found = sum(1 for _ in view.posted_by(of_run))
+                    return RollbackSummary(session.run_id, of_run, found, 0, found, dry_run=True)
+                summary = await Rollback(session, view, of_run).go()
+            ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
+            return summary
+
+    with _locked(_with_a_ledger(config)) as ledger:
+        if not any(run.run_id == of_run and run.verb == "run" for run in ledger.runs(1_000_000)):
+            raise LedgerError(f"{config.ledger_path} knows of no run {of_run}", hint="importer status lists its runs.")
+        return asyncio.run(go(ledger))
+
+
+def _with_a_ledger(config: Config) -> Config:
+    """The same config, if its ledger is there: nothing can be compared with, or taken back from, a new one."""
+    if not config.ledger_path.is_file():
+        raise LedgerError(f"there is no ledger at {config.ledger_path}", hint="It is made by the first importer run.")
+    return config
+
+
 def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:
     """Write the reports of a run (the last one) anew from the ledger; rows that were `unchanged` are not in it."""
     ledger = SqliteLedger(config.ledger_path, read_only=True)
     try:
-        runs = [run for run in ledger.runs(1_000_000) if run_id in (None, run.run_id) and run.summary]
+        # without an id, the last import: a verification has reports of its own
+        runs = [run for run in ledger.runs(1_000_000) if run.summary and run_id in (None, run.run_id)]
+        runs = [run for run in runs if run_id or run.verb == "run"]
         if not runs:
             what = f"no run {run_id}" if run_id else "no finished run"
             raise LedgerError(f"{config.ledger_path} knows of {what}", hint="importer status lists its runs.")
         found = runs[0]
+        if found.verb == "verify":
+            _write_verify_reports(config, ledger, found.run_id, found.summary or {})
+            return found, config.report_dir
         write_run_reports(
             config.report_dir, found.summary or {}, ledger.results(found.run_id), ledger.problems(found.run_id)
         )

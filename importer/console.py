@@ -86,6 +86,22 @@ class Console(Listener):
         if counts[Outcome.FAILED] or counts[Outcome.UNKNOWN] or summary.stopped:
             self._print(f"next: {shlex.join(command)}")
 
+    def verified(self, found: Mapping[str, Any], *, report: str) -> None:
+        """What a verification found."""
+        if self._json:
+            self.emit("summary", found)
+            return
+        shown = [
+            f"{head.replace('_', ' ')} {count:,}"
+            for head, count in found.items()
+            if count and head not in ("run_id", "exit_code", "checked", "stopped")
+        ]
+        self._print(f"checked {found['checked']:,} rows of the ledger: {' · '.join(shown) or 'all is as it says'}")
+        if found["strangers"]:
+            self._print("  strangers: connections of the project that the ledger does not know")
+        if any(found[head] for head in ("missing", "bad_credentials", "doubles", "unknown", "strangers")):
+            self._print(f"each of them, and what to do: see {report}")
+
     def _problems(self, common: Sequence[CommonProblem], total: int) -> None:
         for problem in common:
             issue = problem.issue

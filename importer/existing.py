@@ -6,7 +6,7 @@ compared again here. The index lies in a private temporary database, for a proje
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from importer.api.client import ConnectionsClient
@@ -30,8 +30,12 @@ class Found:
 
     identity: Identity
     id: str
-    status: str
-    created: str
+    status: str = ""
+    created: str = ""
+    scheme: str = ""
+
+
+_COLUMNS = "provider, group_ref, consumer_ref, id, status, created, scheme"
 
 
 class Existing:
@@ -52,7 +56,7 @@ class Existing:
             """
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
             CREATE TABLE found (id TEXT PRIMARY KEY, provider TEXT, group_ref TEXT, consumer_ref TEXT, folded TEXT,
-                status TEXT, created TEXT) WITHOUT ROWID;
+                status TEXT, created TEXT, scheme TEXT, claimed INT DEFAULT 0) WITHOUT ROWID;
             CREATE INDEX found_by_key ON found (folded);
             """
         )
@@ -71,7 +75,11 @@ class Existing:
                 self._listed_at[provider] = await self._list(provider)
         return self._listed_at[provider]
 
-    async def _list(self, provider: str) -> float:
+    async def list_all(self) -> float:
+        """List the whole project, and say when that listing began. Raises ApiRefused when it cannot be had."""
+        return await self._list(None)
+
+    async def _list(self, provider: str | None) -> float:
         began = self._clock.now()
         tries = 0
 
@@ -85,8 +93,8 @@ class Existing:
             delay_s = self._backoff.delay_s(max(tries, 1), answer.retry_after_s)
             if delay_s is None:
                 raise ApiRefused(
-                    f"the connections of {provider} cannot be listed: {said_of(answer)}",
-                    hint="Nothing of this provider is posted blindly. Run again when the API answers.",
+                    f"the connections{f' of {provider}' if provider else ''} cannot be listed: {said_of(answer)}",
+                    hint="Nothing is posted blindly. Run again when the API answers.",
                 )
             return Wait(delay_s)
 
@@ -94,18 +102,26 @@ class Existing:
         return began
 
     def _take(self, connections: list[Connection]) -> None:
-        rows = [(c.id, *c.identity, _folded(c.identity), c.status, c.create_time) for c in connections]
+        rows = [(c.id, *c.identity, _folded(c.identity), c.status, c.create_time, c.auth_scheme) for c in connections]
         self._db.execute("BEGIN")
-        self._db.executemany("REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.executemany("REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", rows)
         self._db.execute("COMMIT")
 
     def known(self, identity: Identity) -> list[Found]:
         """The connections of one key as the listing gave them, the oldest first."""
-        rows = self._db.execute(
-            "SELECT provider, group_ref, consumer_ref, id, status, created FROM found WHERE folded = ?",
-            (_folded(identity),),
-        )
-        return self._of(identity, (Found(Identity(*row[:3]), *row[3:]) for row in rows))
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
+        return self._of(identity, map(_row, rows))
+
+    def claim(self, connection_id: str) -> Found | None:
+        """The connection with this id, as the listing gave it; from now on somebody answers for it."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE id = ?", (connection_id,)).fetchone()  # noqa: S608
+        self._db.execute("UPDATE found SET claimed = 1 WHERE id = ?", (connection_id,))
+        return _row(row) if row else None
+
+    def unclaimed(self) -> Iterator[Found]:
+        """The connections of the listing that nobody answers for."""
+        for row in self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE claimed = 0 ORDER BY folded, id"):  # noqa: S608
+            yield _row(row)
 
     async def look(self, identity: Identity) -> list[Found] | None:
         """The connections of one key now, the oldest first; None when the API does not say.
@@ -168,7 +184,12 @@ def said_of(answer: Answer[object]) -> str:
 
 
 def _found(connection: Connection) -> Found:
-    return Found(connection.identity, connection.id, connection.status, connection.create_time)
+    return Found(connection.identity, connection.id, connection.status, connection.create_time, connection.auth_scheme)
+
+
+def _row(row: Sequence[str]) -> Found:
+    provider, group_ref, consumer_ref, *rest = row
+    return Found(Identity(provider, group_ref, consumer_ref), *rest)
 
 
 def _folded(identity: Identity) -> str:

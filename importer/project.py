@@ -9,7 +9,7 @@ from importer.existing import said_of
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, until_done
 
 
-def refused(answer: Answer[Project]) -> ApiRefused:
+def refused(answer: Answer[object]) -> ApiRefused:
     """The one message for a key or a project that the API refuses."""
     if answer.status == 404:
         return ApiRefused(

@@ -231,12 +231,13 @@ class Sender:
             self.doubtful[job.identity] = result
 
     def _enter(self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None) -> None:
+        # a connection of ours stays with the run that posted it: that is the one whose rollback takes it back
         self._writer.put(
             Move(
                 job.identity,
                 State.CREATED,
                 self._clock.now(),
-                run_id=self._run_id,
+                run_id=None if ours else self._run_id,
                 connection_id=connection_id,
                 ours=ours,
                 fingerprint=job.fingerprint if fingerprint is None else fingerprint,

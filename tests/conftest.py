@@ -1,5 +1,6 @@
 """What many tests start from: the sandbox on a real port, a ledger of one's own, and a clock that tests move."""
 
+import asyncio
 import os
 import subprocess
 import sys

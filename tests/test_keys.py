@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.config import ApiConfig, Config, api_key
+from importer.config import ApiConfig
 from importer.errors import ConfigError
 from importer.keys import read_key
 
@@ -45,7 +45,6 @@ def key_file(folder: Path, content: bytes, mode: int = 0o600) -> ApiConfig:
 def test_the_key_is_read_from_the_environment(tmp_path: Path) -> None:
     assert read_key(ApiConfig(), tmp_path, {"AMP_API_KEY": KEY}) == KEY
     assert read_key(ApiConfig(api_key_env="OTHER"), tmp_path, {"AMP_API_KEY": "fake-2", "OTHER": f" {KEY}\n"}) == KEY
-    assert api_key(Config(), {"AMP_API_KEY": KEY}) == KEY
 
 
 @pytest.mark.parametrize("env", [{}, {"AMP_API_KEY": ""}, {"AMP_API_KEY": " \n"}, {"OTHER": KEY}])

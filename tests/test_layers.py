@@ -17,7 +17,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("project", "reports"),
     ("sending", "session"),
     ("worker", "console"),
-    ("runner", "status"),
+    ("runner", "status", "verifier", "undo"),
     ("commands",),
     ("demo",),
     ("cli",),

@@ -2,6 +2,7 @@
 
 from importer.ledger.base import (
     Entry,
+    Forget,
     Ledger,
     Move,
     PatchEnd,
@@ -17,6 +18,7 @@ from importer.ledger.sqlite import SqliteLedger
 
 __all__ = [
     "Entry",
+    "Forget",
     "Ledger",
     "LedgerLock",
     "Move",

@@ -74,6 +74,14 @@ class PatchEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """A rolled-back or missing entry may be posted again: it is pending, and nothing is known of a connection."""
+
+    identity: Identity
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """A change that cannot be patched was reported as an error: from the next run on it is none."""
 
@@ -95,7 +103,7 @@ class Result:
     issues: Sequence[Issue] = ()
 
 
-Write = Move | PatchIntent | PatchEnd | Reported | Result
+Write = Move | PatchIntent | PatchEnd | Forget | Reported | Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,9 @@ class Ledger(Protocol):
 
     def in_state(self, states: Iterable[State]) -> Iterator[Entry]:
         """Every entry of the target in one of these states."""
+
+    def posted_by(self, run_id: str) -> Iterator[Entry]:
+        """Every created entry whose connection a run posted, and that is ours."""
 
     def apply(self, writes: Sequence[Write], run_id: str) -> None:
         """Put all of it on disk, or nothing. When it returns, it survives a power failure.

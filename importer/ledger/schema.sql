@@ -41,6 +41,7 @@ CREATE TABLE entries (
 ) WITHOUT ROWID;
 
 CREATE INDEX entries_by_refresh_digest ON entries (refresh_digest) WHERE refresh_digest IS NOT NULL;
+CREATE INDEX entries_by_run ON entries (run_id);
 CREATE INDEX entries_by_state ON entries (state) WHERE state <> 'created';
 
 -- Fingerprints that a later one replaced: a row that brings one back is stale.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
-from importer.ledger.base import Entry, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
+from importer.ledger.base import Entry, Forget, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
 from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
 from importer.records import Identity, Place, Target
 
@@ -162,6 +162,15 @@ class SqliteLedger:
         for row in self._db.execute(statement, (self._target, *wanted)):
             yield _entry(row)
 
+    def posted_by(self, run_id: str) -> Iterator[Entry]:
+        """Every created entry whose connection a run posted, and that is ours."""
+        statement = (
+            f"SELECT {_COLUMNS} FROM entries"  # noqa: S608 - our own constants
+            " WHERE run_id = ? AND target = ? AND ours = 1 AND state = 'created' AND connection_id IS NOT NULL"
+        )
+        for row in self._db.execute(statement, (run_id, self._target)):
+            yield _entry(row)
+
     def apply(self, writes: Sequence[Write], run_id: str) -> None:
         """Put all of it on disk in one transaction, or nothing."""
         self._check_still_there()
@@ -190,6 +199,12 @@ class SqliteLedger:
                 )
             case PatchEnd():
                 self._end_patch(write)
+            case Forget():
+                self._update(
+                    "UPDATE entries SET state = 'pending', connection_id = NULL, ours = NULL, doubt = 0,"  # noqa: S608
+                    f" op_fingerprint = NULL, updated_at = ? WHERE {_KEY} AND state IN ('rolled_back', 'missing')",
+                    (write.at, self._target, *write.identity),
+                )
             case Reported():
                 self._update(
                     f"UPDATE entries SET reported = ? WHERE {_KEY}",  # noqa: S608
@@ -225,7 +240,7 @@ class SqliteLedger:
 
     def _update(self, statement: str, values: Sequence[object]) -> None:
         if self._db.execute(statement, values).rowcount != 1:
-            raise IllegalTransition("a row that is not created cannot be patched", hint="Please report this.")
+            raise IllegalTransition("a row is not where it was when this was decided", hint="Please report this.")
 
     def _result(self, result: Result, run_id: str) -> None:
         place, identity = result.place, result.identity

@@ -26,6 +26,10 @@ FAULTS: Mapping[str, frozenset[str]] = {
 }
 
 
+NONE = "none"
+"""In a script: this request meets no fault."""
+
+
 class Dice:
     """Decides which fault a request meets: a scripted one first, else one drawn from a seeded generator."""
 
@@ -43,11 +47,12 @@ class Dice:
 
     def script(self, fault: str, times: int, on: str) -> None:
         """Let the next `times` requests of the kind `on` ("read" is any GET) meet this fault."""
-        _known(fault)
+        if fault != NONE:
+            _known(fault)
         if on not in KINDS | {"read"}:
             raise ValueError(f"{on!r} is no kind of request: {', '.join(sorted(KINDS | {'read'}))}.")
         kinds = READS if on == "read" else {on}
-        if not kinds <= FAULTS[fault] and fault != "slow":
+        if fault not in (NONE, "slow") and not kinds <= FAULTS[fault]:
             raise ValueError(f"{fault} cannot hit {on}, only {', '.join(sorted(FAULTS[fault]))}.")
         self._scripted[on].extend([fault] * times)
 
@@ -59,7 +64,8 @@ class Dice:
         """The fault that this request meets, or None. One draw a request, whatever its kind; none if scripted."""
         for on in (kind, "read") if kind in READS else (kind,):
             if self._scripted[on]:
-                return self._scripted[on].popleft()
+                fault = self._scripted[on].popleft()
+                return None if fault == NONE else fault
         if not self._probabilities:
             return None
         point = self._random.random()

@@ -5,7 +5,6 @@ import json
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -172,9 +171,9 @@ class Api:
         return _json_array(self.store.select(), Connection.record)
 
     async def _show_stats(self, _request: web.Request) -> web.Response:
-        stats = asdict(self.traffic.snapshot())
-        del stats["starts_s"]
-        return _json({**stats, "connections": len(self.store.select())})
+        seen = self.traffic.snapshot()
+        counts = {"kinds": seen.kinds, "statuses": seen.statuses, "faults": seen.faults}
+        return _json({**counts, "connections": len(self.store.select())})
 
 
 async def _not_found(_request: web.Request) -> web.Response:

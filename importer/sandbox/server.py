@@ -45,6 +45,7 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         self._port, self._rate, self._burst, self._retry_after = port, rate, burst, retry_after
         self._latency_s, self._slow_s = latency_ms / 1000, slow_s
         self._dice = Dice(faults or {}, seed)
+        self._removed: dict[str, Connection] = {}
         self._thread: threading.Thread | None = None
         self._api, self._served = self._new_api(), False
 
@@ -118,7 +119,7 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         return {"AMP_API_URL": self.url, "AMP_API_KEY": self.api_key, "AMP_PROJECT": self.project}
 
     def next(self, fault: str, times: int = 1, *, on: str = "generate") -> None:
-        """Let the next `times` requests of the kind `on` meet this fault; "read" is any GET."""
+        """Let the next `times` requests of the kind `on` meet this fault, or "none"; "read" is any GET."""
         self._dice.script(fault, times, on)
 
     def calm(self) -> None:
@@ -165,8 +166,15 @@ class Sandbox(AbstractContextManager["Sandbox"]):
 
     def remove_connection(self, connection_id: str) -> None:
         """Somebody disconnected; KeyError if there is none."""
-        if not self._api.store.remove(connection_id):
+        connection = self._api.store.get(connection_id)
+        if connection is None:
             raise KeyError(connection_id)
+        self._removed[connection_id] = connection
+        self._api.store.remove(connection_id)
+
+    def put_back(self, connection_id: str) -> None:
+        """It was never gone; KeyError unless it was removed here."""
+        self._api.store.add(self._removed.pop(connection_id))
 
     def set_status(self, connection_id: str, status: str) -> None:
         """Make it `created`, `working` or `bad_credentials`; KeyError if there is none."""

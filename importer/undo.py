@@ -1,0 +1,122 @@
+"""Takes a run back: deletes the connections that it posted and that are ours, and nothing that it adopted.
+
+A deletion is sent again until it is answered, for it does nothing twice. What is deleted is `rolled_back` in the ledger
+and not posted again by itself. Tokens that the platform has rotated since do not come back.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from importer.errors import Exit, ImporterError
+from importer.existing import said_of
+from importer.ledger.base import Entry, Ledger, Move, Result
+from importer.ledger.writer import LedgerWriter
+from importer.outcomes import Code, Issue, Outcome, Stage, State
+from importer.project import refused
+from importer.records import Place
+from importer.retry import Wait, until_done
+from importer.session import Session
+
+SOURCE = "ledger"
+"""What `source` says in the reports of a rollback, whose rows are entries of the ledger."""
+
+TOGETHER = 500
+"""Deletions that are under way, or waiting for their slot, at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackSummary:
+    """What a rollback did: `found` connections were the run's own, `left` of them are still there."""
+
+    run_id: str
+    of_run: str
+    found: int
+    deleted: int
+    left: int
+    dry_run: bool = False
+    stopped: ImporterError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """4 where connections are left."""
+        if self.stopped:
+            return self.stopped.exit_code
+        return Exit.ROWS_LEFT if self.left and not self.dry_run else Exit.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one object."""
+        return {
+            "run_id": self.run_id, "of_run": self.of_run, "dry_run": self.dry_run, "found": self.found,
+            "deleted": self.deleted, "left": self.left, "exit_code": int(self.exit_code),
+        }  # fmt: skip
+
+
+class Rollback:
+    """One rollback within a session; `view` is a second look into its ledger."""
+
+    def __init__(self, session: Session, view: Ledger, of_run: str) -> None:
+        self._session = session
+        self._view = view
+        self._of_run = of_run
+        self._counts = Counter[str]()
+
+    async def go(self) -> RollbackSummary:
+        """Delete, and put on record what is gone. Run it again to go on."""
+        session = self._session
+        session.begin("rollback", [SOURCE])
+        entries = self._view.posted_by(self._of_run)
+        async with LedgerWriter(session.ledger, session.run_id, session.pacer.stop) as writer:
+            while batch := list(islice(entries, TOGETHER)):
+                await asyncio.gather(*(self._delete(writer, entry) for entry in batch))
+        counts = self._counts
+        return RollbackSummary(
+            session.run_id, self._of_run, counts.total(), counts["deleted"], counts["left"],
+            stopped=session.pacer.stopped,
+        )  # fmt: skip
+
+    async def _delete(self, writer: LedgerWriter, entry: Entry) -> None:
+        tries = 0
+        left: Issue | None = None
+
+        async def step() -> Wait | None:
+            nonlocal tries, left
+            answer = await self._session.client.delete(entry.connection_id or "")
+            if answer.status in (200, 204, 404):  # 404: gone already, by an answer that was lost or by somebody else
+                return None
+            if answer.status in (401, 403):
+                raise refused(answer)
+            tries += answer.status != 429
+            delay_s = self._session.backoff.delay_s(max(tries, 1), answer.retry_after_s)
+            if delay_s is None or (answer.problem and answer.problem.retryable is False):
+                left = _left(said_of(answer), answer.status)
+                return None
+            return Wait(delay_s)
+
+        try:
+            await until_done(step, self._session.clock.sleep)
+        except ImporterError as error:
+            self._session.pacer.stop(error)
+            self._counts["left"] += 1
+            return
+        self._record(writer, entry, left)
+
+    def _record(self, writer: LedgerWriter, entry: Entry, left: Issue | None) -> None:
+        now = self._session.clock.now()
+        self._counts["left" if left else "deleted"] += 1
+        place = Place(SOURCE, 0, self._counts.total())
+        if left is None:
+            writer.put(Move(entry.identity, State.ROLLED_BACK, now))
+        outcome = Outcome.FAILED if left else Outcome.NOT_SENT
+        writer.put(
+            Result(place, entry.identity, outcome, entry.connection_id, finished_at=now, issues=[left] if left else ())
+        )
+
+
+def _left(said: str, status: int | None) -> Issue:
+    return Issue(
+        "", Code.ATTEMPTS_SPENT, f"its connection could not be deleted: {said}",
+        "Run the same rollback again: it goes on where it was.", Stage.SEND, status, retryable=True,
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""Compares the ledger with the project: one listing, and every entry of the ledger held against it.
+
+It settles what is `unknown`, finds connections that are gone or that the platform cannot use, and counts those that
+the ledger does not know. It only reads; with `refresh` it makes the platform refresh tokens, which rotates them at the
+provider, and is the one proof that a refresh token works.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from importer.errors import Exit, ImporterError
+from importer.existing import Existing, Found
+from importer.ledger.base import Entry, Forget, Ledger, Move, Result
+from importer.ledger.writer import LedgerWriter
+from importer.outcomes import Code, Issue, Outcome, Stage, State
+from importer.records import Place
+from importer.retry import Wait, until_done
+from importer.sending import double
+from importer.session import Session
+
+SOURCE = "ledger"
+"""What `source` says in the reports of a verification, whose rows are entries of the ledger."""
+
+REFRESHED = "oauth2/authorizationCode"
+"""How the auth schemes begin whose tokens the platform refreshes."""
+
+TOGETHER = 500
+"""Refreshes that are under way, or waiting for their slot, at the same time."""
+
+
+HEADS = (
+    "checked", "settled", "pending", "missing", "bad_credentials", "doubles", "unknown", "strangers", "forgotten",
+    "refreshed",
+)  # fmt: skip
+"""What a verification counts: entries, and `strangers`, connections of the project that the ledger does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySummary:
+    """What a verification found, by HEADS."""
+
+    run_id: str
+    counts: Counter[str]
+    stopped: ImporterError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """3 where somebody has to act, 4 where rows are left in doubt."""
+        if self.stopped:
+            return self.stopped.exit_code
+        if self.counts["missing"] or self.counts["bad_credentials"] or self.counts["doubles"]:
+            return Exit.ROWS_NEED_A_FIX
+        return Exit.ROWS_LEFT if self.counts["unknown"] else Exit.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of verify-summary.json."""
+        document: dict[str, Any] = {"run_id": self.run_id, "exit_code": int(self.exit_code)}
+        document |= {head: self.counts[head] for head in HEADS}
+        if self.stopped:
+            document["stopped"] = {"message": str(self.stopped), "fix": self.stopped.hint}
+        return document
+
+
+class Verifier:
+    """One verification within a session; `view` is a second look into its ledger."""
+
+    def __init__(self, session: Session, view: Ledger, *, refresh: bool, forget_missing: bool) -> None:
+        self._session = session
+        self._view = view
+        self._refresh = refresh
+        self._forget_missing = forget_missing
+        self._clock = session.clock
+        self._existing = Existing(session.client, session.backoff, session.clock)
+        self._counts = Counter[str]()
+        self._row = 0
+
+    async def go(self) -> VerifySummary:
+        """Compare, and put on record what was found. Raises ApiRefused where the project cannot be listed."""
+        session = self._session
+        session.begin("verify", [SOURCE])
+        try:
+            listed_at = await self._existing.list_all()
+            async with LedgerWriter(session.ledger, session.run_id, session.pacer.stop) as writer:
+                await self._compare(writer, listed_at)
+                self._count_strangers(writer)
+        except ImporterError as error:
+            session.pacer.stop(error)
+        finally:
+            self._existing.close()
+        return VerifySummary(session.run_id, self._counts, session.pacer.stopped)
+
+    async def _compare(self, writer: LedgerWriter, listed_at: float) -> None:
+        states = (State.CREATED, State.UNKNOWN, State.MISSING, State.ROLLED_BACK)
+        entries = self._view.in_state(states)
+        while batch := list(islice(entries, TOGETHER)):
+            in_doubt: list[Entry] = []
+            to_refresh: list[tuple[Entry, Found]] = []
+            for entry in batch:
+                self._counts["checked"] += 1
+                self._row += 1
+                match entry.state:
+                    case State.CREATED:
+                        found = self._compare_created(writer, entry)
+                        if found and found.scheme.startswith(REFRESHED):
+                            to_refresh.append((entry, found))
+                    case State.UNKNOWN:
+                        if not self._settles(writer, entry, self._existing.known(entry.identity), listed_at):
+                            in_doubt.append(entry)
+                    case _:
+                        self._compare_gone(writer, entry)
+            await self._look_again(writer, in_doubt)
+            if self._refresh:
+                await asyncio.gather(*(self._refresh_one(writer, entry, found) for entry, found in to_refresh))
+
+    def _compare_created(self, writer: LedgerWriter, entry: Entry) -> Found | None:
+        """The connection of a done row, where it is there and in use."""
+        found = self._existing.claim(entry.connection_id or "")
+        of_key = self._existing.known(entry.identity)
+        for other in of_key:
+            self._existing.claim(other.id)
+        if found is None:
+            self._counts["missing"] += 1
+            if not self._forgets(writer, entry, first=Move(entry.identity, State.MISSING, self._clock.now())):
+                self._report(writer, entry, Outcome.NOT_SENT, _not_found(of_key))
+            return None
+        if len(of_key) > 1:
+            self._counts["doubles"] += 1
+            self._report(writer, entry, Outcome.UNCHANGED, double(of_key))
+        elif found.status == "bad_credentials":
+            self._counts["bad_credentials"] += 1
+            self._report(writer, entry, Outcome.UNCHANGED, _BAD_CREDENTIALS)
+            return None
+        return found
+
+    def _compare_gone(self, writer: LedgerWriter, entry: Entry) -> None:
+        """A row that was missing or rolled back: it may have come back, or be forgotten."""
+        found = self._existing.claim(entry.connection_id or "")
+        if entry.state is State.MISSING and found:
+            self._counts["settled"] += 1
+            writer.put(Move(entry.identity, State.CREATED, self._clock.now()))
+        elif not self._forgets(writer, entry) and entry.state is State.MISSING:
+            self._counts["missing"] += 1
+            self._report(writer, entry, Outcome.NOT_SENT, _not_found(self._existing.known(entry.identity)))
+
+    def _forgets(self, writer: LedgerWriter, entry: Entry, first: Move | None = None) -> bool:
+        """Make a row that is gone pending again, where that was asked for."""
+        if first:
+            writer.put(first)
+        if self._forget_missing:
+            self._counts["forgotten"] += 1
+            writer.put(Forget(entry.identity, self._clock.now()))
+        return self._forget_missing
+
+    def _settles(self, writer: LedgerWriter, entry: Entry, found: Sequence[Found], looked_at: float) -> bool:
+        """Whether a look settles a row in doubt: found, or not there although it had the time to appear."""
+        for one in found:
+            self._existing.claim(one.id)
+        now = self._clock.now()
+        if found:
+            self._counts["settled"] += 1
+            move = Move(entry.identity, State.CREATED, now, connection_id=found[0].id, ours=entry.doubt)
+            place = Place(SOURCE, 0, self._row)
+            writer.put(move, Result(place, entry.identity, Outcome.CREATED, found[0].id, finished_at=now))
+            return True
+        if looked_at >= (entry.settle_at or 0):
+            self._counts["pending"] += 1
+            writer.put(Move(entry.identity, State.PENDING, now))
+            return True
+        return False
+
+    async def _look_again(self, writer: LedgerWriter, entries: Sequence[Entry]) -> None:
+        """Wait until the rows in doubt have had their time to appear, and look once more."""
+        if not entries:
+            return
+        until = max(entry.settle_at or 0 for entry in entries)
+        await self._clock.sleep(max(0.0, until - self._clock.now()))
+        looks = await asyncio.gather(*(self._existing.look(entry.identity) for entry in entries))
+        for entry, found in zip(entries, looks, strict=True):
+            if found is None or not self._settles(writer, entry, found, until):
+                self._counts["unknown"] += 1
+                self._report(writer, entry, Outcome.UNKNOWN, _STILL_UNKNOWN)
+
+    async def _refresh_one(self, writer: LedgerWriter, entry: Entry, found: Found) -> None:
+        """Have the platform refresh the tokens of one connection: after it, its status is the truth."""
+        tries = 0
+        status: str | None = None
+
+        async def step() -> Wait | None:
+            nonlocal tries, status
+            answer = await self._session.client.get(found.id, refresh="force")
+            if answer.value is not None:
+                status = str(answer.value.get("status"))
+                return None
+            tries += answer.status != 429
+            delay_s = self._session.backoff.delay_s(max(tries, 1), answer.retry_after_s)
+            return None if delay_s is None else Wait(delay_s)
+
+        await until_done(step, self._clock.sleep)
+        if status is None:
+            self._counts["unknown"] += 1
+            self._report(writer, entry, Outcome.UNKNOWN, _NOT_REFRESHED)
+            return
+        self._counts["refreshed"] += 1
+        if status == "bad_credentials":
+            self._counts["bad_credentials"] += 1
+            self._report(writer, entry, Outcome.UNCHANGED, _BAD_CREDENTIALS)
+
+    def _count_strangers(self, writer: LedgerWriter) -> None:
+        for found in self._existing.unclaimed():
+            self._counts["strangers"] += 1
+            self._row += 1
+            place = Place(SOURCE, 0, self._row)
+            writer.put(Result(place, found.identity, Outcome.UNCHANGED, found.id, issues=[_STRANGER]))
+
+    def _report(self, writer: LedgerWriter, entry: Entry, outcome: Outcome, issue: Issue) -> None:
+        self._row += 1
+        place = Place(SOURCE, 0, self._row)
+        now = self._clock.now()
+        writer.put(Result(place, entry.identity, outcome, entry.connection_id, finished_at=now, issues=[issue]))
+
+
+def _not_found(others: Sequence[Found]) -> Issue:
+    if others:
+        reason = f"its connection is gone, and the key has another one now: {others[0].id}"
+        fix = "Somebody connected anew, so usually nothing. To take that one: verify --forget-missing --yes, then run."
+    else:
+        reason = "its connection is no longer at the platform: somebody deleted it"
+        fix = "To post it again: importer verify --forget-missing --yes, then run."
+    return Issue("", Code.NOT_FOUND, reason, fix, Stage.VERIFY)
+
+
+_BAD_CREDENTIALS = Issue(
+    "", Code.BAD_CREDENTIALS, "the platform could not use or refresh its credential",
+    "Have the customer log in again; for a key or a password, import the row with the new one.", Stage.VERIFY,
+)  # fmt: skip
+_STILL_UNKNOWN = Issue(
+    "", Code.NO_ANSWER, "it is still not known whether it was created: it could not be looked up",
+    "Run importer verify again when the API answers.", Stage.VERIFY, retryable=True,
+)  # fmt: skip
+_NOT_REFRESHED = Issue(
+    "", Code.NO_ANSWER, "the platform did not say whether its tokens could be refreshed",
+    "Run importer verify without --refresh later: the status of the connection tells.", Stage.VERIFY, retryable=True,
+)  # fmt: skip
+_STRANGER = Issue(
+    "", Code.UNKNOWN_TO_LEDGER, "the project has this connection, and the ledger knows nothing of it",
+    "Nothing, if somebody else made it; a run adopts it when its row comes.", Stage.VERIFY,
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""aiohttp under httpx: it passes the conformance suite, verifies certificates, and bounds what it reads."""
+
+import asyncio
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from conformance.transport import TIMEOUT_S, Behave, Peer, Server, TransportContract, after_reading, answers
+
+from importer.api.transport import BODY_LIMIT, KEEP_ALIVE_S, AiohttpTransport, NeverLeft
+
+
+class TestAiohttpTransport(TransportContract):
+    def transport(self, *, connections: int = 4, timeout_s: float = TIMEOUT_S) -> AiohttpTransport:
+        return AiohttpTransport(connections=connections, timeout_s=timeout_s)
+
+
+Talk = Callable[[httpx.AsyncClient, Server], Awaitable[None]]
+
+
+def run(behave: Behave, talk: Talk, timeout_s: float = 5.0, **options: ssl.SSLContext) -> Server:
+    """Let a client talk with a server that behaves so."""
+    server = Server(behave)
+
+    async def main() -> None:
+        transport = AiohttpTransport(connections=2, timeout_s=timeout_s)
+        async with server.serving(**options), httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            await talk(client, server)
+
+    asyncio.run(main())
+    return server
+
+
+# --- long bodies ---
+
+
+def test_a_body_of_4_mb_is_read_whole() -> None:
+    body = json.dumps("x" * (BODY_LIMIT - 2)).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        assert len((await client.get(server.url)).json()) == BODY_LIMIT - 2
+
+    run(after_reading(head + body), talk)
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 10000000", "Transfer-Encoding: chunked"])
+def test_a_longer_body_is_cut_so_that_it_cannot_be_read_and_the_next_request_is_answered(length: str) -> None:
+    """10 MB, or without an end: neither memory nor time is without a limit, and the rest is nobody's answer."""
+    megabyte = b'"' + b"x" * (1 << 20)
+
+    async def behave(server: Server, peer: Peer) -> None:
+        await server.read(peer)
+        if len(server.requests) > 1:
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            return
+        await peer.send(f"HTTP/1.1 201 Created\r\n{length}\r\n\r\n".encode())
+        while True:
+            await peer.send(b"%x\r\n%s\r\n" % (len(megabyte), megabyte) if "chunked" in length else megabyte)
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        response = await client.post(server.url, content="{}")
+        assert response.status_code == 201
+        assert BODY_LIMIT < len(response.content) < BODY_LIMIT + (1 << 20)
+        with pytest.raises(ValueError, match="Expecting|Unterminated|Extra data"):
+            response.json()
+        assert (await client.post(server.url, content="{}")).json() == {}
+
+    assert run(behave, talk).connections == 2
+
+
+def test_an_idle_connection_is_given_up_before_the_usual_server_does() -> None:
+    """nginx, ALB and Node close theirs after 5 s or more: a request must not race that."""
+    assert KEEP_ALIVE_S < 5.0
+
+
+# --- certificates ---
+
+
+@pytest.fixture
+def self_signed(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context with a certificate for 127.0.0.1 that nobody vouches for."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    new = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
+    subprocess.run(new, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_nothing(self_signed: ssl.SSLContext) -> None:
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        with pytest.raises(NeverLeft) as caught:
+            await client.post(server.url, content="{}")
+        assert str(caught.value) == "the server's certificate is not trusted"
+
+    assert run(answers, talk, ssl=self_signed).requests == []
+
+
+def test_a_certificate_that_the_machine_trusts_is_answered(
+    self_signed: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counterpart: what is refused above is the certificate and nothing else."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        assert (await client.post(server.url, content="{}")).json() == {}
+
+    assert len(run(answers, talk, ssl=self_signed).requests) == 1
+
+
+# --- proxies ---
+
+
+def test_loopback_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        assert (await client.post(server.url, content="{}")).json() == {}
+
+    run(answers, talk)
+
+
+@pytest.mark.parametrize("status", [403, 502])
+def test_a_proxy_that_does_not_let_us_through_is_no_answer_of_the_api(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The proxy refuses the tunnel: nothing of the request was told to it, so nothing left."""
+
+    async def behave(server: Server, peer: Peer) -> None:
+        await server.read(peer)
+        await peer.send(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.setenv("https_proxy", server.url)
+        with pytest.raises(NeverLeft):
+            await client.post("https://api.example.com/", content="fake-token", headers={"X-Api-Key": "fake-key"})
+
+    requests = run(behave, talk).requests
+
+    assert requests[0].startswith(b"CONNECT api.example.com:443")
+    assert b"fake-" not in b"".join(requests)
+
+
+def test_it_may_be_closed_unused_and_used_after_it_was_closed() -> None:
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        transport = AiohttpTransport(connections=1, timeout_s=5.0)
+        await transport.aclose()
+        for _ in range(2):
+            response = await transport.handle_async_request(httpx.Request("GET", server.url))
+            assert response.status_code == 200
+            await transport.aclose()
+
+    run(answers, talk)
