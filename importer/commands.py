@@ -97,11 +97,12 @@ def _key(config: Config, env: Mapping[str, str] | None) -> str:
 @contextmanager
 def _locked(config: Config) -> Iterator[SqliteLedger]:
     """The ledger, made if it is not there, and held against every other run."""
-    with ExitStack() as held:
-        ledger = SqliteLedger(config.ledger_path)
-        held.callback(ledger.close)
-        held.callback(LedgerLock(config.ledger_path).release)
-        yield ledger
+    lock = LedgerLock(config.ledger_path)
+    try:
+        with closing(SqliteLedger(config.ledger_path)) as ledger:
+            yield ledger
+    finally:
+        lock.release()
 
 
 def verify(

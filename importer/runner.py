@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from importer.decide import Only
-from importer.errors import ImporterError
+from importer.errors import ImporterError, LedgerLost
 from importer.events import Listener, Progress
 from importer.existing import Existing
 from importer.jobs import Job
@@ -209,7 +209,8 @@ class Runner:
             write_run_reports(
                 self._config.report_dir, summary.as_json(), results, self._ledger.problems(self._session.run_id)
             )
-            self._ledger.end_run(self._session.run_id, self._clock.now(), summary.exit_code, summary.as_json())
         except ImporterError as error:
             summary = replace(summary, stopped=stopped or error)
+        with suppress(LedgerLost):  # then that is why the run stopped
+            self._ledger.end_run(self._session.run_id, self._clock.now(), summary.exit_code, summary.as_json())
         return summary

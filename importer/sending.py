@@ -166,7 +166,12 @@ class Sender:
             if there.value is None:
                 return await self._patch_failed(job, there)
             metadata = there.value.get("providerMetadata") or {}
-        answer = await self._client.patch(connection_id, patch_of(job.body, mask, metadata), lambda: self._renew(job))
+        body = patch_of(job.body, mask, metadata)
+        if body is None:
+            self._writer.put(PatchEnd(job.identity, True, self._clock.now(), job.refresh_digest))
+            self._end(job, Outcome.UNCHANGED)
+            return None
+        answer = await self._client.patch(connection_id, body, lambda: self._renew(job))
         self._note(job, answer)
         if answer.status != 200:
             return await self._patch_failed(job, answer)

@@ -112,7 +112,7 @@ def test_a_flag_is_read_as_its_setting_is(tmp_path: Path, flag: str, given: Any,
 @pytest.mark.parametrize(
     ("flag", "given"), [("limits__rate", "fast"), ("limits__workers", "2.5"), ("limits__rate", "-1")]
 )
-def test_a_wrong_flag_is_said_to_be_one(tmp_path: Path, flag: str, given: str) -> None:
+def test_a_wrong_flag_is_said_to_be_one(tmp_path: Path, flag: str, given: Any) -> None:
     shown = refused(tmp_path, "", **{flag: given})
 
     assert shown.startswith(f"{flag.replace('__', '.')} ")

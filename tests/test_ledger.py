@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conformance.ledger import ADA, AT, BOB, NEW, OLD, TARGET, LedgerContract, created, entry, fill, run, snapshot
+from conformance.ledger import ADA, AT, BOB, NEW, OLD, TARGET, LedgerContract, created, entry, fill, snapshot
 
+from importer.api.models import AuthScheme, GenerateRequest
+from importer.api.wire import Digests
 from importer.errors import Exit, LedgerError, LedgerInUse, LedgerLost
 from importer.ledger import Ledger, LedgerLock, Move, PatchIntent, Result, SqliteLedger
 from importer.outcomes import Outcome, State
@@ -338,6 +340,18 @@ def test_a_ledger_that_another_program_keeps_locked_is_told(aimed: SqliteLedger)
     aimed.apply([created()], "run-1")
 
 
+def damage(path: Path, tables: list[str]) -> None:
+    """Overwrite the first page of these tables, as a bad disk would."""
+    with sqlite3.connect(path) as db:
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+        pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
+    db.close()
+    with path.open("r+b") as file:
+        for table in tables:
+            file.seek((pages[table] - 1) * size)
+            file.write(b"\xff" * size)
+
+
 @pytest.mark.xfail(strict=True, reason="reading is not in _explained: sqlite3.DatabaseError comes through")
 @pytest.mark.parametrize(
     "read",
@@ -354,12 +368,11 @@ def test_a_ledger_that_another_program_keeps_locked_is_told(aimed: SqliteLedger)
 def test_damage_within_the_file_is_told_as_a_ledger_error(
     tmp_path: Path, read: Callable[[SqliteLedger], object]
 ) -> None:
-    path, page = tmp_path / "ledger.db", 4096
+    path = tmp_path / "ledger.db"
     whole(path)
-    content = path.read_bytes()
-    path.write_bytes(content[: 2 * page] + b"\xff" * (len(content) - 2 * page))
+    damage(path, ["entries", "runs", "results", "problems", "superseded"])
     ledger = SqliteLedger(path)
-    ledger._target = 1  # aim() would meet the damage first
+    ledger.aim(TARGET)
 
     try:
         with pytest.raises(LedgerError):
@@ -373,13 +386,11 @@ def test_damage_within_the_file_is_told_as_a_ledger_error(
 
 def test_no_byte_of_a_credential_is_in_the_files(tmp_path: Path) -> None:
     """From a request to the files: only keyed digests go in."""
-    from importer.api.models import GenerateRequest
-    from importer.api.wire import Digests
-
     secrets = ["fake-access-token-1", "fake-refresh-token-1", "fake-workspace-1", "fake-metadata-1"]
     request = GenerateRequest.model_validate(
         {
-            "provider": "salesforce", "groupRef": "acme", "consumerRef": "ada", "authScheme": "oauth2/authorizationCode",
+            "provider": "salesforce", "groupRef": "acme", "consumerRef": "ada",
+            "authScheme": AuthScheme.AUTHORIZATION_CODE,
             "oauth2AuthorizationCode": {"accessToken": {"token": secrets[0]}, "refreshToken": {"token": secrets[1]}},
             "providerWorkspaceRef": secrets[2], "providerMetadata": {"workspace": {"value": secrets[3]}},
         }
@@ -469,7 +480,9 @@ def test_a_run_that_was_killed_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"pid": 1}', "7"])
-def test_a_holder_that_has_not_said_who_it_is_holds_it_all_the_same(tmp_path: Path, lock: LedgerLock, text: str) -> None:
+def test_a_holder_that_has_not_said_who_it_is_holds_it_all_the_same(
+    tmp_path: Path, lock: LedgerLock, text: str
+) -> None:
     (tmp_path / "ledger.db.lock").write_text(text)
 
     with pytest.raises(LedgerInUse, match="has not said who it is"):
@@ -492,7 +505,7 @@ def test_a_lock_is_no_link_to_another_file(tmp_path: Path) -> None:
 
 
 def test_a_lock_in_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="No such file") as caught:
+    with pytest.raises(LedgerError, match="is not there") as caught:
         LedgerLock(tmp_path / "state/ledger.db")
 
-    one_line(caught.value, tmp_path / "state/ledger.db.lock")
+    one_line(caught.value, tmp_path / "state")

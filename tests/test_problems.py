@@ -170,7 +170,7 @@ def test_no_field_ever_holds_a_given_secret(secret: str, data: Any) -> None:
     quoted = data.draw(st.sampled_from(encodings(secret))) if data else secret
     around = data.draw(st.text(max_size=20)) if data else ""
     said = f"{around}{quoted}{around}"
-    document = {name: said for name in KNOWN} | {
+    document = dict.fromkeys(KNOWN, said) | {
         "causes": [said, said],
         "issues": [{"name": said, "detail": said, "title": said, "causes": [said], "value": said}],
     }

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conformance.transport import TIMEOUT_S, Behave, Peer, Server, TransportContract, after_reading, answers
+from conformance.transport import PATIENT_S, Behave, Peer, Server, TransportContract, after_reading, answers
 
 from importer.api.transport import BODY_LIMIT, KEEP_ALIVE_S, AiohttpTransport, NeverLeft
 
 
 class TestAiohttpTransport(TransportContract):
-    def transport(self, *, connections: int = 4, timeout_s: float = TIMEOUT_S) -> AiohttpTransport:
+    def transport(self, *, connections: int = 4, timeout_s: float = PATIENT_S) -> AiohttpTransport:
         return AiohttpTransport(connections=connections, timeout_s=timeout_s)
 
 
 Talk = Callable[[httpx.AsyncClient, Server], Awaitable[None]]
 
 
-def run(behave: Behave, talk: Talk, timeout_s: float = 5.0, **options: ssl.SSLContext) -> Server:
+def run(behave: Behave, talk: Talk, timeout_s: float = PATIENT_S, **options: ssl.SSLContext) -> Server:
     """Let a client talk with a server that behaves so."""
     server = Server(behave)
 
@@ -67,7 +67,7 @@ def test_a_longer_body_is_cut_so_that_it_cannot_be_read_and_the_next_request_is_
         response = await client.post(server.url, content="{}")
         assert response.status_code == 201
         assert BODY_LIMIT < len(response.content) < BODY_LIMIT + (1 << 20)
-        with pytest.raises(ValueError, match="Expecting|Unterminated|Extra data"):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated|Extra data"):
             response.json()
         assert (await client.post(server.url, content="{}")).json() == {}
 

@@ -70,6 +70,7 @@ def test_every_patch_is_what_the_published_schema_asks_for(mask: str, published:
     }
     body = patch_of(body_of(request(of_mask[mask])), (mask, "providerMetadata", "providerWorkspaceRef"), {})
 
+    assert body is not None
     document = json.loads(body.json)
     assert [str(error) for error in published("UpdateConnectionRequest").iter_errors(document)] == []
     assert (
@@ -90,8 +91,10 @@ def test_times_leave_in_rfc_3339_with_a_zone() -> None:
 def test_metadata_of_the_connection_is_kept_by_a_patch() -> None:
     there = {"tenantId": {"value": "t1", "source": "token"}, "workspace": {"value": "old", "source": "input"}}
 
-    patched = json.loads(patch_of(body_of(request()), ("providerMetadata",), there).json)
+    body = patch_of(body_of(request()), ("providerMetadata",), there)
 
+    assert body is not None
+    patched = json.loads(body.json)
     assert patched["updateMask"] == ["providerMetadata"]
     assert patched["connection"]["providerMetadata"] == {
         "tenantId": {"value": "t1", "source": "token"},

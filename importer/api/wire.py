@@ -43,15 +43,18 @@ def body_of(request: GenerateRequest) -> Body:
     return Body(_to_json(request, by_alias=True, exclude_none=True, context=Wire))
 
 
-def patch_of(body: Body, mask: Sequence[str], metadata: Mapping[str, Any]) -> Body:
+def patch_of(body: Body, mask: Sequence[str], metadata: Mapping[str, Any]) -> Body | None:
     """The body of a PATCH that brings a connection to what `body` says, for the fields in `mask`.
 
-    `metadata` is what the connection has: the API replaces the whole map, so what the row does not name is kept.
+    `metadata` is what the connection has: the API replaces the whole map, so what the row does not name is kept. None
+    where the row names nothing any more of what the mask covers: nothing is taken away from a connection.
     """
     fields = json.loads(body.json)
     if "providerMetadata" in mask:
         fields["providerMetadata"] = {**metadata, **fields.get("providerMetadata", {})}
     masked = [name for name in mask if fields.get(name)]
+    if not masked:
+        return None
     return Body(json.dumps({"updateMask": masked, "connection": {name: fields[name] for name in masked}}).encode())
 
 

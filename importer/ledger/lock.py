@@ -19,6 +19,7 @@ class LedgerLock:
     """Held from construction to `release`. Raises LedgerInUse, naming pid, host and start of the holder."""
 
     def __init__(self, ledger: Path) -> None:
+        check_folder(ledger)
         path = ledger.with_name(f"{ledger.name}.lock")
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -40,6 +41,15 @@ class LedgerLock:
     def release(self) -> None:
         """Let the next run in."""
         os.close(self._fd)
+
+
+def check_folder(ledger: Path) -> None:
+    """Refuse a folder that is not there: perhaps a volume is not mounted, and its ledger must not be begun anew."""
+    if not ledger.parent.is_dir():
+        raise LedgerError(
+            f"the ledger's folder {ledger.parent} is not there",
+            hint="Make it, or mount it; a new ledger in its place would know nothing of what was done.",
+        )
 
 
 def _say_who(fd: int) -> None:

@@ -9,17 +9,25 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
 from importer.ledger.base import Entry, Forget, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
+from importer.ledger.lock import check_folder
 from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
 from importer.records import Identity, Place, Target
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""PRAGMA user_version of a ledger that schema.sql makes."""
+
+MIGRATIONS = {
+    1: "CREATE INDEX entries_by_run ON entries (run_id);",
+}
+"""Version -> what makes the next one of it. A reader takes every version from the first on: so far they only add."""
+
 _KEY = "target = ? AND provider = ? AND group_ref = ? AND consumer_ref = ?"
 _COLUMNS = (
     "provider, group_ref, consumer_ref, state, fingerprint, refresh_digest, connection_id, ours, posts, doubt,"
@@ -82,11 +90,23 @@ class SqliteLedger:
                 raise LedgerError(f"{self.path} is no ledger of the importer", hint="Point ledger.url to another file.")
             self._db.execute("PRAGMA journal_mode = WAL")
             schema = files("importer.ledger").joinpath("schema.sql").read_text("utf-8")
-            self._db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            self._db.execute("INSERT INTO meta VALUES ('key', ?)", (secrets.token_bytes(32),))
+            key = f"INSERT INTO meta VALUES ('key', X'{secrets.token_hex(32)}')"  # noqa: S608 - our own digits
+            self._db.executescript(f"BEGIN; {schema}; {key}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            if 0 < version < SCHEMA_VERSION:
+                self._upgrade(version)
+
+    def _upgrade(self, version: int) -> None:
+        """Bring an older ledger to SCHEMA_VERSION in one transaction, with a copy of it beside it."""
+        copy = self.path.with_name(f"{self.path.name}.backup-v{version}")
+        copy.unlink(missing_ok=True)
+        _make_file(copy)
+        with closing(sqlite3.connect(copy)) as backup:
+            self._db.backup(backup)
+        steps = " ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
+        self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -377,11 +397,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _make_file(path: Path) -> None:
     """Make the file owner-only from its first byte; SQLite gives its WAL the same mode."""
-    if not path.parent.is_dir():
-        raise LedgerError(
-            f"the ledger's folder {path.parent} is not there",
-            hint="Make it, or mount it; a new ledger in its place would know nothing of what was done.",
-        )
+    check_folder(path)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
     except FileExistsError:

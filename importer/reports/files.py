@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from importer.errors import ImporterError
+from importer.errors import Exit, ImporterError
 
 
 class ReportError(ImporterError):
     """A report cannot be written; the ledger has everything, so `importer report` can write it later."""
+
+    exit_code = Exit.STOPPED
 
 
 @contextmanager

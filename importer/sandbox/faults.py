@@ -22,7 +22,7 @@ FAULTS: Mapping[str, frozenset[str]] = {
     "html_502": KINDS,  # what a proxy answers; nothing committed
     "slow": _GENERATE,  # waits, then commits and answers, even when the client has gone
     "bad_json": _GENERATE,  # commits, then a 201 that does not parse
-    "echo_secret_422": _GENERATE,  # refuses and quotes the credentials; nothing committed
+    "echo_secret_422": frozenset({"generate", "patch"}),  # refuses and quotes the credentials; nothing committed
 }
 
 

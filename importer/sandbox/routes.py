@@ -35,6 +35,7 @@ class Api:
         self.store, self.traffic = Store(), Traffic()
         self.latency_s, self.slow_s = 0.0, 0.0
         self._created, self.api_key, self._dice = now(), api_key, dice
+        self.patches: list[dict[str, Any]] = []
         self._bucket, self._retry_after = bucket, retry_after
         self.provider_apps = [self._provider_app(provider) for provider in catalog.AUTH_CODE_PROVIDERS]
 
@@ -142,6 +143,7 @@ class Api:
             remedy = f"updateMask takes {', '.join(schema.MASKS)}."
             raise ProblemError(400, "updateMask names a field that cannot be patched.", remedy=remedy)
         changes = _checked(body, schema.patch_issues)["connection"]
+        self.patches.append(body)
         fitting = catalog.block(connection.provider)
         issues = [issue(mask, "It is masked and not sent.") for mask in body["updateMask"] if mask not in changes]
         wrong = [mask for mask in body["updateMask"] if mask in schema.BLOCKS and mask != fitting]
@@ -208,7 +210,8 @@ def _refuse_if(issues: list[dict[str, Any]]) -> None:
 def _echo(raw: bytes) -> ProblemError:
     """A refusal that quotes every credential in the body, as a careless server would."""
     body = _parsed(raw)
-    sent = {name: body[name] for name in schema.BLOCKS if isinstance(body, dict) and name in body}
+    body = body.get("connection", body) if isinstance(body, dict) else {}
+    sent = {name: body[name] for name in schema.BLOCKS if name in body}
     quoted = [f"{name} was {json.dumps(value)}" for name, value in sent.items()]
     issues = [{**issue(name, f"{value} was refused"), "value": value} for name, value in sent.items()]
     return ProblemError(422, f"Refused: {'; '.join(quoted)}", issues=issues, causes=quoted)

@@ -176,6 +176,17 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         """It was never gone; KeyError unless it was removed here."""
         self._api.store.add(self._removed.pop(connection_id))
 
+    def set_metadata(self, connection_id: str, metadata: dict[str, Any]) -> None:
+        """The connector filled in values of its own, beside those that were sent; KeyError if there is none."""
+        connection = self._api.store.get(connection_id)
+        if connection is None:
+            raise KeyError(connection_id)
+        connection.patched["providerMetadata"] = connection.current().get("providerMetadata", {}) | metadata
+
+    def patches(self) -> list[dict[str, Any]]:
+        """The bodies of the PATCH requests that were carried out, in order."""
+        return list(self._api.patches)
+
     def set_status(self, connection_id: str, status: str) -> None:
         """Make it `created`, `working` or `bad_credentials`; KeyError if there is none."""
         connection = self._api.store.get(connection_id)

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.source")
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("ledger", "source", "transport")))

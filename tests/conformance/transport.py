@@ -12,7 +12,9 @@ import pytest
 
 from importer.api.transport import Lost, NeverLeft
 
-TIMEOUT_S = 0.4
+TIMEOUT_S, PATIENT_S = 0.4, 20.0
+"""For what is to time out, and for what is not to, on however slow a machine."""
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CANARY = "fake-canary-token"
 
@@ -54,12 +56,14 @@ class Server:
 
     def __init__(self, behave: Behave) -> None:
         self._behave = behave
-        self._open = self._tasks = 0
+        self._open = 0
+        self.arrived = asyncio.Event()
         self.connections, self.most_at_once, self.requests, self.url = 0, 0, list[bytes](), ""
 
     async def read(self, peer: Peer) -> bytes:
         """The next request of this connection, noted."""
         self.requests.append(await peer.request())
+        self.arrived.set()
         return self.requests[-1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,7 +184,7 @@ TIMED_OUT: dict[str, Behave] = {
 class TransportContract:
     """Inherit, and give `transport`."""
 
-    def transport(self, *, connections: int = 4, timeout_s: float = TIMEOUT_S) -> httpx.AsyncBaseTransport:
+    def transport(self, *, connections: int = 4, timeout_s: float = PATIENT_S) -> httpx.AsyncBaseTransport:
         """The transport under test."""
         raise NotImplementedError
 
@@ -197,7 +201,9 @@ class TransportContract:
         asyncio.run(run())
         return server
 
-    def failing(self, behave: Behave, expected: type[httpx.TransportError]) -> tuple[Any, Server]:
+    def failing(
+        self, behave: Behave, expected: type[httpx.TransportError], timeout_s: float = PATIENT_S
+    ) -> tuple[Any, Server]:
         """What a POST gets from a server that behaves so; nothing of the request or the answer is said."""
         caught: list[httpx.TransportError] = []
 
@@ -206,7 +212,7 @@ class TransportContract:
                 await client.post(f"{server.url}{CANARY}", content=CANARY, headers={"X-Api-Key": CANARY})
             caught.append(error.value)
 
-        server = self.run(behave, talk)
+        server = self.run(behave, talk, timeout_s=timeout_s)
         assert type(caught[0]) is expected
         assert str(caught[0])
         assert CANARY not in f"{caught[0]}{caught[0]!r}"
@@ -221,7 +227,7 @@ class TransportContract:
 
     @pytest.mark.parametrize("fault", TIMED_OUT)
     def test_a_request_that_is_not_answered_in_time_as_a_whole_is_lost_and_timed_out(self, fault: str) -> None:
-        error, server = self.failing(TIMED_OUT[fault], Lost)
+        error, server = self.failing(TIMED_OUT[fault], Lost, TIMEOUT_S)
 
         assert error.timed_out
         assert len(server.requests) == server.connections == 1
@@ -269,7 +275,7 @@ class TransportContract:
         async def talk(client: httpx.AsyncClient, server: Server) -> None:
             await asyncio.gather(*(client.post(server.url, content="{}") for _ in range(40)))
 
-        server = self.run(behave, talk, connections=3, timeout_s=5.0)
+        server = self.run(behave, talk, connections=3, timeout_s=PATIENT_S)
 
         assert (server.most_at_once, len(server.requests)) == (3, 40)
 
@@ -284,8 +290,7 @@ class TransportContract:
             await answers(server, peer)
 
         async def talk(client: httpx.AsyncClient, server: Server) -> None:
-            for _ in range(3):
-                told.append((await client.post(server.url, content="{}")).json())
+            told.extend([(await client.post(server.url, content="{}")).json() for _ in range(3)])
 
         self.run(behave, talk)
 
@@ -355,15 +360,15 @@ class TransportContract:
             response = await client.post(server.url, content="{}")
             assert (response.status_code, response.json()) == (201, {})
 
-        self.run(after_reading(*(bytes([byte]) for byte in answer), gap_s=0.0005), talk, timeout_s=5.0)
+        self.run(after_reading(*(bytes([byte]) for byte in answer), gap_s=0.0005), talk, timeout_s=PATIENT_S)
 
     # what never left
 
-    def never_left(self, url: str) -> NeverLeft:
+    def never_left(self, url: str, timeout_s: float = PATIENT_S) -> NeverLeft:
         """What a POST to this URL gets."""
 
         async def run() -> NeverLeft:
-            async with httpx.AsyncClient(transport=self.transport()) as client:
+            async with httpx.AsyncClient(transport=self.transport(timeout_s=timeout_s)) as client:
                 with pytest.raises(NeverLeft) as caught:
                     await client.post(url, content=CANARY)
                 return caught.value
@@ -391,7 +396,7 @@ class TransportContract:
                 queued.setblocking(False)
                 queued.connect_ex(full.getsockname())
 
-            error = self.never_left(f"http://127.0.0.1:{full.getsockname()[1]}/")
+            error = self.never_left(f"http://127.0.0.1:{full.getsockname()[1]}/", TIMEOUT_S)
 
         assert str(error) == "cannot connect in time"
 
@@ -405,19 +410,19 @@ class TransportContract:
             with pytest.raises(NeverLeft):
                 await client.post(server.url.replace("http", "https"), content=CANARY)
 
-        self.run(behave, talk)
+        self.run(behave, talk, timeout_s=TIMEOUT_S)
 
     def test_waiting_for_a_free_connection_is_not_sending(self) -> None:
         async def talk(client: httpx.AsyncClient, server: Server) -> None:
             first = asyncio.create_task(client.post(server.url, content="{}"))
-            while not server.requests:
-                await asyncio.sleep(0.005)
+            await server.arrived.wait()
             with pytest.raises(NeverLeft):
                 await client.post(server.url, content="{}")
             with pytest.raises(Lost):
                 await first
 
-        assert len(self.run(after_reading(then="stall"), talk, connections=1).requests) == 1
+        stalls = after_reading(then="stall")
+        assert len(self.run(stalls, talk, connections=1, timeout_s=TIMEOUT_S).requests) == 1
 
     # streams
 
@@ -431,7 +436,7 @@ class TransportContract:
             assert b"".join([part async for part in response.aiter_raw()]) == b"".join(parts)
             await response.aclose()
 
-        self.run(after_reading(head, *parts, gap_s=0.03), talk, timeout_s=0.2)
+        self.run(after_reading(head, *parts, gap_s=0.03), talk, timeout_s=0.25)
 
     @pytest.mark.parametrize(
         ("then", "timed_out"), [("stall", True), ("close", False), ("reset", False)], ids=["stall", "close", "reset"]
@@ -448,7 +453,8 @@ class TransportContract:
             assert caught.value.timed_out == timed_out
             await response.aclose()
 
-        self.run(after_reading(head, b"2\r\n[{\r\n", then=then, gap_s=0.02), talk)
+        breaks = after_reading(head, b"2\r\n[{\r\n", then=then, gap_s=0.02)
+        self.run(breaks, talk, timeout_s=TIMEOUT_S if timed_out else PATIENT_S)
 
     def test_a_stream_that_is_left_early_holds_nothing(self) -> None:
         async def talk(client: httpx.AsyncClient, server: Server) -> None:
@@ -463,10 +469,9 @@ class TransportContract:
     def test_a_request_that_is_cancelled_is_cancelled(self) -> None:
         async def talk(client: httpx.AsyncClient, server: Server) -> None:
             sending = asyncio.create_task(client.post(server.url, content="{}"))
-            while not server.requests:
-                await asyncio.sleep(0.005)
+            await server.arrived.wait()
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
 
-        self.run(after_reading(then="stall"), talk, timeout_s=30.0)
+        self.run(after_reading(then="stall"), talk)

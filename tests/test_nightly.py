@@ -1,0 +1,373 @@
+"""The same file every night: new rows, changed rows, rows that are there already, rows that stand twice."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from desk import Ended, key_row, read_csv, token_row, write_csv
+
+from importer.sandbox import Sandbox
+
+Importer = Callable[..., Ended]
+
+
+def outcomes(home: Path) -> list[str]:
+    return [row["outcome"] for row in read_csv(home / "importer-report/results.csv")]
+
+
+def codes(home: Path) -> list[str]:
+    return [row["code"] for row in read_csv(home / "importer-report/errors.csv")]
+
+
+def current(sandbox: Sandbox, group: str) -> dict[str, object]:
+    (connection,) = sandbox.connections(group)
+    return dict(connection["current"])
+
+
+# changed rows
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mask"),
+    [
+        (key_row(1), key_row(1, api_key="fake-new-1"), {"apiKey"}),
+        (
+            key_row(1, **{"metadata.workspace": "acme"}),
+            key_row(1, **{"metadata.workspace": "beta"}),
+            {"providerMetadata", "providerWorkspaceRef"},
+        ),
+        (
+            key_row(1, **{"metadata.workspace": "acme"}),
+            key_row(1, api_key="fake-new-1", **{"metadata.workspace": "beta"}),
+            {"apiKey", "providerMetadata", "providerWorkspaceRef"},
+        ),
+        (
+            token_row(1, **{"metadata.team": "a"}),
+            token_row(1, **{"metadata.team": "b"}),
+            {"providerMetadata"},
+        ),
+        (
+            {"provider": "freshdesk", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-p",
+             "metadata.workspace": "acme"},
+            {"provider": "freshdesk", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-q",
+             "metadata.workspace": "acme"},
+            {"basicAuth"},
+        ),
+        (
+            {"provider": "marketo", "group_ref": "g1", "consumer_ref": "u1", "client_id": "fake-i",
+             "client_secret": "fake-s", "metadata.workspace": "acme"},
+            {"provider": "marketo", "group_ref": "g1", "consumer_ref": "u1", "client_id": "fake-i",
+             "client_secret": "fake-t", "metadata.workspace": "acme"},
+            {"oauth2ClientCredentials"},
+        ),
+        (
+            {"provider": "sugarCRM", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-p",
+             "client_id": "fake-i", "client_secret": "fake-s", "metadata.workspace": "https://a.example"},
+            {"provider": "sugarCRM", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-q",
+             "client_id": "fake-i", "client_secret": "fake-s", "metadata.workspace": "https://a.example"},
+            {"oauth2PasswordCredentials"},
+        ),
+    ],
+    ids=["key", "workspace", "key and workspace", "metadata of a token", "basic", "client", "password grant"],
+)  # fmt: skip
+def test_a_changed_row_is_patched_with_the_right_mask_and_never_posted(
+    before: dict[str, str], after: dict[str, str], mask: set[str], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [before])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [after])
+
+    ended = importer("run", "rows.csv")
+
+    assert ended.exit_code == 0, ended.err
+    assert outcomes(home) == ["updated"]
+    assert sandbox.requests.kinds["generate"] == 1
+    (patch,) = sandbox.patches()
+    assert set(patch["updateMask"]) == set(patch["connection"]) == mask
+    assert importer("run", "rows.csv").exit_code == 0
+    assert outcomes(home) == ["unchanged"]
+    assert sandbox.requests.kinds["patch"] == 1
+
+
+def test_metadata_that_the_row_does_not_name_is_kept(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    """The connector filled in a value of its own after the login: the API replaces the whole map, so it is merged."""
+    write_csv(home / "rows.csv", [key_row(1, **{"metadata.region": "eu"})])
+    assert importer("run", "rows.csv").exit_code == 0
+    sandbox.set_metadata(sandbox.connections("g1")[0]["id"], {"tenantId": {"value": "t1", "source": "provider"}})
+
+    write_csv(home / "rows.csv", [key_row(1, **{"metadata.region": "us"})])
+    assert importer("run", "rows.csv").exit_code == 0
+
+    metadata = current(sandbox, "g1")["providerMetadata"]
+    assert metadata == {
+        "region": {"value": "us", "source": "input"},
+        "tenantId": {"value": "t1", "source": "provider"},
+    }
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after_commit", "500_before", "500_after_commit", "html_502"])
+def test_a_lost_patch_is_sent_again_and_never_becomes_a_post(
+    fault: str, home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-new-1")])
+    sandbox.next(fault, 2, on="patch")
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert current(sandbox, "g1")["apiKey"] == "fake-new-1"
+    assert sandbox.requests.kinds["generate"] == 1
+
+
+def test_a_patch_that_was_never_answered_is_sent_again_by_the_next_run(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The new key arrived, and nobody told us; meanwhile the file has gone back to the old one."""
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-new-1")])
+    sandbox.next("drop_after_commit", 10, on="patch")
+    assert importer("run", "rows.csv", "--attempts", "2").exit_code == 4
+    assert current(sandbox, "g1")["apiKey"] == "fake-new-1"
+    sandbox.calm()
+
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert current(sandbox, "g1")["apiKey"] == "fake-key-1"
+    assert sandbox.requests.kinds["generate"] == 1
+
+
+def test_a_refused_patch_leaves_the_row_created_and_is_tried_again(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    sandbox.next("echo_secret_422", on="patch")
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-new-1")])
+
+    refused = importer("run", "rows.csv")
+
+    assert refused.exit_code == 3
+    assert codes(home) == ["update_refused"]
+    assert json.loads(importer("status", "--json").out)["entries"]["created"] == 1
+    assert importer("run", "rows.csv").exit_code == 0
+    assert current(sandbox, "g1")["apiKey"] == "fake-new-1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (token_row(1), token_row(1, access_token="fake-newer-1")),
+        (
+            {"provider": "gitlab", "group_ref": "g1", "consumer_ref": "u1", "custom_auth.token": "fake-t"},
+            {"provider": "gitlab", "group_ref": "g1", "consumer_ref": "u1", "custom_auth.token": "fake-u"},
+        ),
+    ],
+    ids=["tokens", "custom auth"],
+)
+def test_what_cannot_be_patched_is_an_error_on_the_first_night_only(
+    before: dict[str, str], after: dict[str, str], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [before])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [after])
+
+    first, second = importer("run", "rows.csv"), importer("run", "rows.csv")
+
+    assert (first.exit_code, second.exit_code) == (3, 0)
+    assert outcomes(home) == ["changed"]
+    assert codes(home) == []
+    assert sandbox.requests.kinds["patch"] == 0
+    assert sandbox.requests.kinds["generate"] == 1
+
+
+def test_an_expiry_that_moved_is_no_change(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1, access_token_expires_at="2030-01-01T00:00:00Z")])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [token_row(1, access_token_expires_at="2031-01-01T00:00:00Z")])
+
+    assert importer("run", "rows.csv").exit_code == 0
+    assert outcomes(home) == ["unchanged"]
+
+
+def test_an_older_version_that_comes_back_is_never_patched_over_the_newer_one(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    for key in ("fake-a", "fake-b"):
+        write_csv(home / "rows.csv", [key_row(1, api_key=key)])
+        assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-a")])
+
+    stale = importer("run", "rows.csv")
+
+    assert stale.exit_code == 3
+    assert codes(home) == ["stale"]
+    assert current(sandbox, "g1")["apiKey"] == "fake-b"
+
+
+def test_a_workspace_that_is_no_longer_named_is_kept(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [key_row(1, provider_workspace_ref="acme", **{"metadata.workspace": "acme"})])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [key_row(1)])
+
+    assert importer("run", "rows.csv").exit_code == 0
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert outcomes(home) == ["unchanged"]
+    assert current(sandbox, "g1")["providerWorkspaceRef"] == "acme"
+
+
+def test_a_mass_change_needs_a_yes(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [key_row(n) for n in range(100)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [key_row(n, api_key=f"fake-new-{n}") if n < 21 else key_row(n) for n in range(100)])
+
+    refused = importer("run", "rows.csv")
+
+    assert refused.exit_code == 2
+    assert "21 of 100 done rows look changed" in refused.err
+    assert sandbox.requests.kinds["patch"] == 0
+    assert importer("run", "rows.csv", "--yes").exit_code == 0
+    assert sandbox.requests.kinds["patch"] == 21
+
+
+def test_rows_that_vanished_from_the_file_are_left_alone(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(n) for n in range(5)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [token_row(5)])
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert sandbox.count() == 6
+    assert sandbox.requests.kinds["delete"] == 0
+
+
+# connections that are there already
+
+
+def test_a_lost_ledger_doubles_nothing(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(n) for n in range(5)])
+    assert importer("run", "rows.csv").exit_code == 0
+    for path in home.glob("importer-ledger*"):
+        path.unlink()
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert outcomes(home) == ["adopted"] * 5
+    assert sandbox.count() == 5
+
+
+def test_a_customer_who_connected_by_hand_is_not_connected_twice(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The first run refused the row; before the second, the customer helped himself."""
+    write_csv(home / "rows.csv", [token_row(1, access_token_expires_at="soon")])
+    assert importer("run", "rows.csv").exit_code == 3
+    by_hand = sandbox.add_connection("hubspot", "g1", "u1")
+    write_csv(home / "rows.csv", [token_row(1)])
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    (row,) = read_csv(home / "importer-report/results.csv")
+    assert (row["outcome"], row["connection_id"]) == ("adopted", by_hand)
+
+
+def existing_policy(home: Path, word: str) -> None:
+    config = home / "config.toml"
+    config.write_text(f"{config.read_text()}\n[policy]\nexisting = '{word}'\n")
+
+
+def test_existing_fail_rejects_the_row_and_touches_nothing(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    existing_policy(home, "fail")
+    sandbox.add_connection("stripe", "g1", "u1")
+    write_csv(home / "rows.csv", [key_row(1), key_row(2)])
+
+    assert importer("run", "rows.csv").exit_code == 3
+
+    assert outcomes(home) == ["rejected", "created"]
+    assert codes(home) == ["exists"]
+    assert sandbox.count("g1") == 1
+
+
+def test_existing_update_patches_what_the_api_can_replace_and_reports_the_rest(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    existing_policy(home, "update")
+    sandbox.add_connection("stripe", "g1", "u1")
+    sandbox.add_connection("hubspot", "g2", "u2")
+    write_csv(home / "rows.csv", [key_row(1, **{"metadata.workspace": "acme"}), token_row(2)])
+
+    first, second = importer("run", "rows.csv"), importer("run", "rows.csv")
+
+    assert (first.exit_code, second.exit_code) == (3, 0), first.err
+    assert outcomes(home) == ["unchanged", "unchanged"]
+    assert current(sandbox, "g1")["apiKey"] == "fake-key-1"
+    assert sandbox.requests.kinds["generate"] == 0
+
+
+def test_a_run_with_nothing_to_post_lists_nothing(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1), key_row(2)])
+    assert importer("run", "rows.csv").exit_code == 0
+    lists = sandbox.requests.kinds["list"]
+
+    write_csv(home / "rows.csv", [token_row(1), key_row(2, api_key="fake-new-2")])
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert sandbox.requests.kinds["list"] == lists
+    assert sandbox.requests.kinds["project"] == 2
+
+
+# within one file
+
+
+def test_the_same_key_twice_is_posted_once(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1), token_row(1), token_row(1, access_token="fake-other-1"), token_row(2)])
+
+    assert importer("run", "rows.csv").exit_code == 3
+
+    assert outcomes(home) == ["created", "duplicate", "rejected", "created"]
+    (error,) = read_csv(home / "importer-report/errors.csv")
+    assert (error["row"], error["code"]) == ("3", "conflict")
+    assert "row 1" in error["message"]
+    assert sandbox.count() == 2
+
+
+def test_of_several_files_the_later_one_counts(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    folder = home / "exports"
+    folder.mkdir()
+    write_csv(folder / "night-9.csv", [token_row(1, access_token="fake-old-1"), token_row(2)])
+    write_csv(folder / "night-10.csv", [token_row(1, access_token="fake-new-1"), token_row(3)])
+
+    assert importer("run", "exports").exit_code == 0
+
+    assert outcomes(home) == ["duplicate", "created", "created", "created"]
+    tokens = current(sandbox, "g1")["oauth2AuthorizationCode"]
+    assert tokens["accessToken"]["token"] == "fake-new-1"  # type: ignore[index]
+
+
+def test_one_refresh_token_under_two_keys_is_refused_twice(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1), token_row(2, refresh_token="fake-refresh-1"), token_row(3)])
+
+    assert importer("run", "rows.csv").exit_code == 3
+
+    assert outcomes(home) == ["rejected", "rejected", "created"]
+    errors = read_csv(home / "importer-report/errors.csv")
+    assert [(error["row"], error["code"]) for error in errors] == [("1", "shared_token"), ("2", "shared_token")]
+    assert "row 2" in errors[0]["message"]
+    assert "row 1" in errors[1]["message"]
+
+
+def test_a_refresh_token_of_an_earlier_run_is_not_imported_under_another_key(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [token_row(2, refresh_token="fake-refresh-1")])
+
+    assert importer("run", "rows.csv").exit_code == 3
+
+    assert codes(home) == ["shared_token"]
+    assert sandbox.count() == 1
