@@ -24,7 +24,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """Where one field of a request comes from: a column, several in a template, or a constant; and how it is read."""
+    """Where one field of a request comes from: a column, several in a template, or a constant; and how it is read.
+
+    `since` names the column with the moment that a duration (`format = "expires_in"`) counts from. `decrypt` is a table
+    of `scheme` and `key_env`.
+    """
 
     column: str | None = None
     value: str | None = None
@@ -34,7 +38,9 @@ class FieldSpec:
     default: str | None = None
     format: str | None = None
     zone: str | None = None
+    since: str | None = None
     split: str | None = None
+    decrypt: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,8 +356,9 @@ def _spec(value: Any, path: str, where: str) -> FieldSpec:
     for key, given in value.items():
         if key not in known:
             raise ConfigError(f"mapping.{path}.{key} in {where} is not known", hint=_nearest(key, known))
-        if not _is_table_of_texts(given) if key == "values" else not isinstance(given, str):
-            kind = "a table of texts" if key == "values" else "a text"
+        is_table = key in ("values", "decrypt")
+        if not _is_table_of_texts(given) if is_table else not isinstance(given, str):
+            kind = "a table of texts" if is_table else "a text"
             raise ConfigError(f"mapping.{path}.{key} in {where} is of the wrong kind", hint=f"Give {kind}.")
     spec = FieldSpec(**value)
     if sum(part is not None for part in (spec.column, spec.value, spec.template)) != 1:

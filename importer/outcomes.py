@@ -40,7 +40,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
         {State.CREATED, State.REJECTED, State.FAILED, State.UNKNOWN, State.PENDING, State.SENDING}
     ),
     # Sent, no trustworthy answer: only a look settles it.
-    State.UNKNOWN: frozenset({State.CREATED, State.PENDING, State.FAILED, State.UNKNOWN}),
+    State.UNKNOWN: frozenset({State.CREATED, State.PENDING, State.FAILED}),
     # Done stays done: only `rollback` and `verify` lead out.
     State.CREATED: frozenset({State.ROLLED_BACK, State.MISSING}),
     State.ROLLED_BACK: frozenset({State.PENDING}),

@@ -399,7 +399,7 @@ def test_the_key_is_in_one_header_and_nowhere_else() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_neither_key_nor_row_goes_where_an_answer_points(sandbox: Sandbox, status: int) -> None:
     """The sandbox is where it points: nothing arrives there."""
-    said = response(status, b"", f"Location: {sandbox.url}/v1/projects/sandbox")
+    said = response(status, {"id": "c-1"}, f"Location: {sandbox.url}/v1/projects/sandbox")
 
     for talk in (
         lambda client: client.generate(body()),

@@ -444,7 +444,7 @@ def test_every_right_hand_side_of_a_mapping_is_read(tmp_path: Path) -> None:
         ({"groupRef": {"column": "c", "template": "{c}"}}, "mapping.groupRef", "Give exactly one of"),
         # a key of it that is none
         ({"groupRef": {"colum": "c"}}, "mapping.groupRef.colum", "Did you mean column?"),
-        ({"groupRef": {"xyzzy": "c"}}, "mapping.groupRef.xyzzy", "Known here: column, default"),
+        ({"groupRef": {"xyzzy": "c"}}, "mapping.groupRef.xyzzy", "Known here: column, "),
         ({"providerMetadata": {"a": {"b": "c"}}}, "mapping.providerMetadata.a.b", "Known here: column"),
         # of the wrong kind
         ({"groupRef": {"column": 7}}, "mapping.groupRef.column", "Give a text."),

@@ -128,6 +128,10 @@ def test_the_waits_differ_and_grow() -> None:
     assert longest_s[5] > 8 > 1 >= longest_s[0]
 
 
+def test_a_small_wish_of_the_server_does_not_take_the_jitter_away() -> None:
+    assert max(Backoff(base_s=1.0).delay_s(1, asked_s=0.001) or 0 for _ in range(200)) > 0.5
+
+
 class Steps:
     """Steps that ask for these waits, one after another; notes steps and waits in their order."""
 

@@ -29,6 +29,14 @@ FAULTS: Mapping[str, frozenset[str]] = {
 NONE = "none"
 """In a script: this request meets no fault."""
 
+SCRIPTED: Mapping[str, frozenset[str]] = {
+    NONE: KINDS,
+    "401": KINDS,  # the key is refused, this once
+    "422_retryable": _WRITES,  # refused, and the problem says that it may be tried again
+    "429_wait": KINDS,  # refused for pace; Retry-After: 3
+}
+"""What only a script can bring about: by dice it would be no fault of one request but another server."""
+
 
 class Dice:
     """Decides which fault a request meets: a scripted one first, else one drawn from a seeded generator."""
@@ -47,13 +55,14 @@ class Dice:
 
     def script(self, fault: str, times: int, on: str) -> None:
         """Let the next `times` requests of the kind `on` ("read" is any GET) meet this fault."""
-        if fault != NONE:
+        if fault not in SCRIPTED:
             _known(fault)
         if on not in KINDS | {"read"}:
             raise ValueError(f"{on!r} is no kind of request: {', '.join(sorted(KINDS | {'read'}))}.")
         kinds = READS if on == "read" else {on}
-        if fault not in (NONE, "slow") and not kinds <= FAULTS[fault]:
-            raise ValueError(f"{fault} cannot hit {on}, only {', '.join(sorted(FAULTS[fault]))}.")
+        hit = FAULTS.get(fault) or SCRIPTED[fault]
+        if fault != "slow" and not kinds <= hit:
+            raise ValueError(f"{fault} cannot hit {on}, only {', '.join(sorted(hit))}.")
         self._scripted[on].extend([fault] * times)
 
     def forget(self) -> None:

@@ -21,6 +21,8 @@ _REFUSING = {
     "500_after_commit": (500, None),
     "503_retryable": (503, True),
     "503_retryable_after_commit": (503, True),
+    "401": (401, False),
+    "422_retryable": (422, True),
 }
 """Fault -> status and `retryable`. A 500 leaves it out: such a server does not know what it has done."""
 
@@ -93,6 +95,8 @@ class Api:
         """The answer to a request that meets this fault. One that is refused anyway stays refused."""
         if fault == "echo_secret_422":
             raise _echo(raw)
+        if fault == "429_wait":
+            raise ProblemError(429, "Too many requests.", retryable=True, headers={"Retry-After": "3"})
         if fault == "slow":
             await asyncio.sleep(self.slow_s)
         # Those that commit, do so here; what follows only loses the answer.
