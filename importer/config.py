@@ -7,6 +7,7 @@ pydantic.
 
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -26,8 +27,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class FieldSpec:
     """Where one field of a request comes from: a column, several in a template, or a constant; and how it is read.
 
-    `since` names the column with the moment that a duration (`format = "expires_in"`) counts from. `decrypt` is a table
-    of `scheme` and `key_env`.
+    `since` names the column with the moment that a duration (`format = "expires_in"`) counts from; with `json` it may
+    be a path beside the duration's own. `decrypt` is a table of `scheme` and `key_env`, and of what else the scheme
+    needs.
     """
 
     column: str | None = None
@@ -57,11 +59,36 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """What is read; `provider` serves a file that holds the rows of one provider and does not say so."""
+    """What is read; `provider` serves a file that holds the rows of one provider and does not say so.
 
-    paths: tuple[str, ...] = ()
-    format: Literal["auto", "csv", "parquet"] = "auto"
+    `paths` may hold the URL of a database, with its password: they are not shown.
+    """
+
+    paths: tuple[str, ...] = field(default=(), repr=False)
+    url_env: str | None = None
+    query: str | None = None
+    format: Literal["auto", "csv", "parquet", "jsonl", "sql"] = "auto"
     provider: str | None = None
+
+    def named(self, env: Mapping[str, str]) -> tuple[str, ...]:
+        """The paths, or where there is none, the database URL in the variable that `url_env` names; () without either.
+
+        Raises ConfigError where the variable is not set or holds no URL; neither is quoted.
+        """
+        if self.paths or self.url_env is None:
+            return self.paths
+        if not re.fullmatch(r"\w+", self.url_env):
+            raise ConfigError(
+                "source.url_env is no name of an environment variable",
+                hint='Name the variable that holds the URL, e.g. url_env = "DATABASE_URL", and not the URL itself.',
+            )
+        url = env.get(self.url_env)
+        if not url or "://" not in url:
+            raise ConfigError(
+                f"the environment variable {self.url_env} (source.url_env) {'holds no URL' if url else 'is not set'}",
+                hint="Set it to the URL of the database: postgresql://user:password@host/database.",
+            )
+        return (url,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +158,7 @@ class Config:
         scheme, _, path = self.ledger.url.partition(":///")
         if scheme != "sqlite" or not path:
             raise ConfigError(
-                f"ledger.url is {self.ledger.url!r}, which is no SQLite URL",
+                f"ledger.url begins with {scheme.partition(':')[0][:20]!r} and is no SQLite URL",
                 hint='Give a file, e.g. url = "sqlite:///importer-ledger.db".',
             )
         return self.base / path
@@ -154,7 +181,7 @@ def load_config(path: Path | None, env: Mapping[str, str], **flags: Any) -> Conf
     given = {"api__url": env.get("AMP_API_URL"), "api__project": env.get("AMP_PROJECT")}
     given |= {name: value for name, value in flags.items() if value is not None}
     for name, value in given.items():
-        if value:
+        if value not in (None, ""):
             config = _with(config, name, value)
     if not config.base.parts:
         config = replace(config, base=Path())
@@ -174,7 +201,7 @@ def _with(config: Config, name: str, value: Any) -> Config:
 
 def _read(path: Path) -> Config:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
         table = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Give a config with -c FILE.") from None
@@ -183,7 +210,14 @@ def _read(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         # the parser's message names line and column and quotes no more than a character
         raise ConfigError(f"{path} is not TOML: {error}", hint="Strings stand in double quotes.") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"{path} is not TOML that can be read: a number or a nesting without end",
+            hint="Look for a slip of the hand.",
+        ) from None
     mapping = table.pop("mapping", None)
+    if mapping is not None and not isinstance(mapping, Mapping):
+        raise ConfigError(f"mapping in {path} is not a table", hint="Write it as [mapping].")
     config: Config = _table(table, Config, "", path)
     if mapping is not None:
         config = replace(config, mapping=read_mapping(mapping, str(path)))
@@ -230,8 +264,20 @@ def _value(value: Any, hint: Any, limits: Mapping[str, Any], name: str, where: s
             if isinstance(fitted, float | int):
                 _check_limits(fitted, limits, name, where)
             return fitted
-    shown = f"{value!r}" if isinstance(value, int | float | bool) else f"{value!r:.40}"
-    raise ConfigError(f"{name} in {where} is {shown}", hint=f"Give {_kind_name(hint)}.")
+    raise ConfigError(f"{name} in {where} is {_shown(value, name)}", hint=f"Give {_kind_name(hint)}.")
+
+
+def _shown(value: Any, name: str) -> str:
+    """What may be said of a value that does not fit: not where a key or a password could stand by mistake."""
+    if name in _SENSITIVE and value != "" and not isinstance(value, int | float):
+        return f"a {'text' if isinstance(value, str) else 'list'} that does not fit"
+    return f"{value!r:.40}"
+
+
+_SENSITIVE = frozenset(
+    {"api.url", "api.api_key_env", "api.api_key_file", "api.api_key_command", "ledger.url", "source.paths",
+     "source.url_env", "source.query"}
+)  # fmt: skip
 
 
 def _fit(value: Any, kind: Any) -> Any:
@@ -244,7 +290,7 @@ def _fit(value: Any, kind: Any) -> Any:
     if kind in (int, float) and not isinstance(value, bool):
         try:
             number = kind(value) if isinstance(value, str | kind) or kind is float else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         return number if number is None or number == number else None
     if kind is str:
@@ -276,17 +322,20 @@ def _kind_name(hint: Any) -> str:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("api.url is no URL of an API", hint=f"Give e.g. {DEFAULT_URL}.") from None
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        if parts.username or parts.password:
+            raise ConfigError("api.url holds a user name or a password", hint="Leave it out: the API takes a key.")
         return
     if parts.scheme == "http":
         raise ConfigError(
-            f"api.url is {url!r}: credentials are not sent without TLS",
+            f"api.url begins with http:// and leads to {parts.hostname}: credentials are not sent without TLS",
             hint="Use https://; http:// is for 127.0.0.1 only.",
         )
-    raise ConfigError(f"api.url is {url!r}, which is no URL of an API", hint=f"Give e.g. {DEFAULT_URL}.")
+    raise ConfigError("api.url is no URL of an API", hint=f"Give e.g. {DEFAULT_URL}.")
 
 
 TARGETS: dict[str, Any] = {
@@ -361,6 +410,8 @@ def _spec(value: Any, path: str, where: str) -> FieldSpec:
             kind = "a table of texts" if is_table else "a text"
             raise ConfigError(f"mapping.{path}.{key} in {where} is of the wrong kind", hint=f"Give {kind}.")
     spec = FieldSpec(**value)
+    if spec.column == "":
+        raise ConfigError(f"mapping.{path} in {where} names a column without a name", hint="Name the column.")
     if sum(part is not None for part in (spec.column, spec.value, spec.template)) != 1:
         raise ConfigError(
             f"mapping.{path} in {where} does not say where the value comes from",

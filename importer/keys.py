@@ -1,6 +1,7 @@
 """The API key: where it is kept and how it is fetched. Never a flag, never in a config, never in a message."""
 
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from importer.config import ApiConfig
 from importer.errors import ConfigError
+from importer.redaction import looks_like_a_token
 
 
 def read_key(api: ApiConfig, base: Path, env: Mapping[str, str]) -> str:
@@ -20,7 +22,10 @@ def read_key(api: ApiConfig, base: Path, env: Mapping[str, str]) -> str:
         return _checked(_from_file(base / api.api_key_file), f"the file {api.api_key_file}")
     if api.api_key_command:
         return _checked(_from_command(api.api_key_command), "what api.api_key_command printed")
-    return _checked(env.get(api.api_key_env, ""), f"the environment variable {api.api_key_env}")
+    # whoever writes the key itself there must not see it printed: a name is shown only if it looks like one
+    named = re.fullmatch(r"[A-Z][A-Z0-9_]{0,60}", api.api_key_env) and not looks_like_a_token(api.api_key_env)
+    where = f"the environment variable {api.api_key_env}" if named else "the variable that api.api_key_env names"
+    return _checked(env.get(api.api_key_env, ""), where)
 
 
 def _from_file(path: Path) -> str:
@@ -42,7 +47,7 @@ def _from_command(command: str) -> str:
         words = shlex.split(command)
         # no shell: nothing in the setting is expanded or chained; what the program says on stderr is the operator's
         ran = subprocess.run(words, stdout=subprocess.PIPE, timeout=60, check=False)  # noqa: S603
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         raise ConfigError(
             f"api.api_key_command cannot be run: {type(error).__name__}", hint="Try it in a terminal."
         ) from None

@@ -99,6 +99,10 @@ class Code(StrEnum):
     SEVERAL_CREDENTIALS = "several_credentials"
     WRONG_SCHEME = "wrong_scheme"
     BAD_REQUEST = "bad_request"
+    ENCRYPTED = "encrypted"
+    MASKED = "masked"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - the name of a problem
+    CANNOT_DECRYPT = "cannot_decrypt"
     # plan
     CONFLICT = "conflict"
     SHARED_TOKEN = "shared_token"  # noqa: S105 - the name of a problem
@@ -107,6 +111,20 @@ class Code(StrEnum):
     STALE = "stale"
     ROLLED_BACK = "rolled_back"
     MISSING = "missing"
+    UNKNOWN_PROVIDER = "unknown_provider"
+    NOT_IMPORTABLE = "not_importable"
+    WRONG_CREDENTIAL = "wrong_credential"
+    MISSING_INPUT = "missing_input"
+    DEFAULT_INPUT = "default_input"
+    UNKNOWN_INPUT = "unknown_input"
+    BAD_WORKSPACE = "bad_workspace"
+    NO_WORKSPACE = "no_workspace"
+    DOUBLED_PREFIX = "doubled_prefix"
+    ODD_CREDENTIAL = "odd_credential"
+    NO_SCOPES = "no_scopes"
+    NO_ACCESS_TOKEN = "no_access_token"  # noqa: S105 - the name of a problem
+    NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a problem
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a problem
     # send
     API_REJECTED = "api_rejected"
     UPDATE_REFUSED = "update_refused"

@@ -133,18 +133,27 @@ class Pacer:
         """No further request starts: whoever waits or comes gets `reason` raised. The first reason stays."""
         self._stopped = self._stopped or reason
 
-    async def slot(self) -> None:
-        """Wait until a request may start. Raises the reason once the run has to stop."""
+    async def slot(self) -> bool:
+        """Wait until a request may start; True if it is the one probe while nothing answers.
+
+        Whoever has it says what came of it: `heard`, or `give_back` where nothing was sent. Raises the reason once the
+        run has to stop.
+        """
         if self.rate == UNLIMITED and not self._failures and self._hold_until <= self._clock.steady():
             if self._stopped:
                 raise self._stopped
             self.requests += 1
-            return
+            return False
         async with self._turn:
             while (wait_s := self._wait_s()) > 0:
                 # in slices: a hold may grow, shrink or become a stop while somebody waits for it
                 await self._clock.sleep(min(wait_s, 0.25))
-            self._start()
+            return self._start()
+
+    def give_back(self, probe: bool) -> None:
+        """The request was not sent after all: where it was the probe, another may go."""
+        if probe:
+            self._probe_out = False
 
     def _wait_s(self) -> float:
         if self._stopped:
@@ -164,19 +173,22 @@ class Pacer:
             self._starts.popleft()
         return self._starts[0] + allowed / self.rate if len(self._starts) == allowed else now
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
         now = self._clock.steady()
         self.requests += 1
         self._step_started += 1
         self._probe_out = self._failures >= PROBE_AFTER
         if self.rate != UNLIMITED:
             self._starts.append(now)
-            self._next_start = max(self._next_start, now - CATCH_UP_S) + 1 / self.rate
+            # a start that came late is made good, a pause is not: else its whole share would leave at one instant
+            due = self._next_start if now - self._next_start <= CATCH_UP_S else now
+            self._next_start = due + 1 / self.rate
         if now >= self._hold_until:
             self.held_for = ""
+        return self._probe_out
 
     def _step(self, now: float) -> None:
-        """Ask the policy once a second, and at once after a refusal."""
+        """Ask the policy once a second."""
         if self._step_at is None:
             self._step_at = now
         elapsed_s = now - self._step_at
@@ -184,13 +196,18 @@ class Pacer:
             self.rate = self._policy.next_rate(PaceState(self.rate, elapsed_s, self._step_started, self._step_refused))
             self._step_at, self._step_started, self._step_refused = now, 0, 0
 
-    def heard(self, answer: Answer[object]) -> None:
-        """Take note of what came back for a request that got a slot: the pace, a hold, or a failure in a row."""
-        self._probe_out = False
+    def heard(self, answer: Answer[object], probe: bool = False) -> None:
+        """Take note of what came back for a request that got a slot: the pace, a hold, or a failure in a row.
+
+        `probe` is what `slot` said. While nothing answers only the probe's failure counts: the others were on their
+        way when it began, and a restart of the server that cuts off 100 requests is one reason to hold, not 100.
+        """
+        self.give_back(probe)
         now = self._clock.steady()
         if answer.fate is Fate.ANSWERED and (answer.status or 0) < 500:
             self._failures = 0
-        else:
+            self._probe_out = False
+        elif probe or self._failures < PROBE_AFTER:
             self._failed(now)
         if answer.status == 429:
             self._refused(now)

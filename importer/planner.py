@@ -12,7 +12,7 @@ from typing import Literal
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
-from importer.config import Config
+from importer.config import Config, environment
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
 from importer.errors import ConfigError, SourceError, SourceLost
 from importer.jobs import Job
@@ -71,11 +71,12 @@ class Inputs:
 
 def open_inputs(config: Config) -> Inputs:
     """The sources of a config, their headers checked. Raises SourceError and ConfigError; nothing is made or sent."""
-    if not config.source.paths:
+    paths = config.source.named(environment())
+    if not paths:
         raise ConfigError(
             "no source is named", hint="Name files: importer plan tokens.csv, or paths under [source] in a config."
         )
-    sources = open_sources(config.source.paths, config.base, config.source.format)
+    sources = open_sources(paths, config.base, config.source.format, query=config.source.query)
     return Inputs(
         sources,
         [

@@ -1,6 +1,7 @@
 """Hiding credentials: a secret is shown as its kind and length, never in part, and nobody else hides things."""
 
 import base64
+import html
 import json
 import logging
 import re
@@ -12,14 +13,27 @@ PIECE = 8
 
 WITHHELD = "(withheld: the server's text repeats a part of a credential)"
 
-_TOKEN_PREFIXES = (
-    "eyJ", "ya29.", "1//0", "xoxb-", "xoxp-", "xoxa-", "xoxe", "sk_live_", "sk_test_", "sk-", "rk_live_", "pk_live_",
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "shpat_", "shpca_", "pat-na", "pat-eu", "SG.",
-    "AKIA", "ASIA", "gAAAAA", "Bearer ", "Basic ", "Token ", "secret_", "ntn_", "lin_api_", "EAAG", "EAAC",
-    "-----BEGIN",
-)  # fmt: skip
-_SALESFORCE = re.compile(r"00D[A-Za-z0-9]{12,15}![\x21-\x7e]+")
+_KNOWN_TOKEN = re.compile(
+    r"""
+    eyJ[\w-]{8,}[.\w-]*                                # JSON Web Token, or base64 of JSON
+    | ya29\.[\w.-]{8,} | 1//0[\w-]{8,}                 # Google
+    | xox[a-z]-[\w-]{8,} | xoxe[.\w-]{8,}              # Slack
+    | [sprk]{2}_(live|test)_\w{8,}                      # Stripe
+    | sk-(?=\S*\d)(?=\S*[A-Z])[\w-]{16,}              # OpenAI and kin
+    | (gh[opusr]|glpat|shp[a-z]{2}|ntn|secret|lin_api)[_-][A-Za-z0-9_]{20,} | github_pat_\w{12,}
+    | pat-(na|eu|ap)\d?-[0-9a-f]{8}-[0-9a-f-]{20,}      # HubSpot
+    | SG\.[\w-]{12,}\.[\w-]{12,}                       # SendGrid
+    | A[KS]IA[A-Z0-9]{16}                               # AWS
+    | gAAAAA[\w=-]{12,}                                 # Fernet
+    | EAA[A-Z][A-Za-z0-9]{12,}                          # Meta
+    | 00D[A-Za-z0-9]{12,15}![\x21-\x7e]+                # Salesforce session
+    | (Bearer|Basic|Token)\ (?=\S*[\d=+/])\S{8,}        # a header's value
+    | -----BEGIN[ ].*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+_PREFIXED_ID = re.compile(r"([a-z]+_)+(?=[A-Za-z0-9]{20,30}$)")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{32,}")
 
 
@@ -31,23 +45,23 @@ def describe(secret: str, kind: str = "value") -> str:
 def looks_like_a_token(text: str) -> bool:
     """Whether `text` has the shape of a credential rather than of a name, an id or an address.
 
-    Known prefixes, and long opaque strings that mix upper case, lower case and digits. A UUID, a hex digest, an
-    e-mail address and a plain number are ids.
+    Known forms, and long opaque strings that mix upper case, lower case and digits. A UUID, a hex digest, an e-mail
+    address, a plain number, an id behind a lower-case word (`user_…`) and words joined by dashes are none.
     """
-    if text.startswith(_TOKEN_PREFIXES) and len(text) >= 16:
+    if _KNOWN_TOKEN.fullmatch(text):
         return True
-    if _SALESFORCE.fullmatch(text):
-        return True
-    if _UUID.fullmatch(text) or not _OPAQUE.fullmatch(text):
+    if _UUID.fullmatch(text) or _PREFIXED_ID.match(text) or not _OPAQUE.fullmatch(text):
         return False
+    if all(part.istitle() or part.islower() or part.isdigit() for part in re.split(r"[-_.]", text)):
+        return False  # words and numbers joined by dashes: a name
     return bool(re.search(r"[A-Z]", text) and re.search(r"[a-z]", text) and len(re.findall(r"[0-9]", text)) >= 2)
 
 
 def shares_a_piece(text: str, secrets: Iterable[str]) -> bool:
     """Whether `text` holds a credential, or PIECE characters in a row of one, as it is or in a usual encoding.
 
-    Encodings: JSON-escaped, URL-encoded, base64 at each of the three alignments. A secret shorter than PIECE
-    counts as a whole.
+    Encodings: JSON-escaped, URL-encoded, HTML-escaped, hex, base64 at each of the three alignments. A secret shorter
+    than PIECE counts as a whole.
     """
     folded = text.casefold()
     return any(piece in folded for secret in secrets for form in _encodings(secret) for piece in _pieces(form))
@@ -60,7 +74,9 @@ def withhold(text: str, secrets: Iterable[str]) -> str:
 
 def _encodings(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")
-    forms = {secret, json.dumps(secret)[1:-1], quote(raw, safe=""), quote_plus(raw)}
+    escaped = json.dumps(secret)[1:-1]
+    forms = {secret, escaped, escaped.replace("/", "\\/"), json.dumps(secret, ensure_ascii=False)[1:-1],
+             quote(raw, safe=""), quote_plus(raw), html.escape(secret), raw.hex()}  # fmt: skip
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         # the first characters carry the padding we put before, the last the bytes that would have come after

@@ -213,7 +213,6 @@ MISTAKEN = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="looks_like_a_token: prefixes too short or opaque rule too wide, see the report")
 @pytest.mark.parametrize("kind", MISTAKEN)
 def test_a_ref_or_name_of_the_same_shape_is_not(kind: str) -> None:
     assert not looks_like_a_token(MISTAKEN[kind])

@@ -117,11 +117,8 @@ class ConnectionsClient:
         means that `take` has seen only some of them.
         """
         query = f"?{urlencode({'provider': provider})}" if provider else ""
-        async with self._in_flight:
-            await self.pacer.slot()
-            answer = await self._listing(self._request("GET", self._connections + query, None, stream=True), take)
-        self.pacer.heard(answer)
-        return answer
+        request = self._request("GET", self._connections + query, None, stream=True)
+        return await self._paced(lambda: self._listing(request, take))
 
     async def _listing(self, request: httpx.Request, take: Callable[[list[Connection]], None]) -> Answer[int]:
         started = self._clock.steady()
@@ -160,13 +157,22 @@ class ConnectionsClient:
         body: Body | None = None,
         ready: Ready | None = None,
     ) -> Answer[T]:
+        request = self._request(method, url, body)
+        return await self._paced(lambda: self._exchange(request, adapter, self._secrets(body)), ready)
+
+    async def _paced(self, exchange: Callable[[], Awaitable[Answer[T]]], ready: Ready | None = None) -> Answer[T]:
+        """One exchange, in flight with at most `workers`, at the pace that all share."""
         async with self._in_flight:
-            await self.pacer.slot()
-            if ready is not None:
-                await ready()
-            answer = await self._exchange(self._request(method, url, body), adapter, self._secrets(body))
-        self.pacer.heard(answer)
-        return answer
+            probe = await self.pacer.slot()
+            try:
+                if ready is not None:
+                    await ready()
+                answer = await exchange()
+            except BaseException:
+                self.pacer.give_back(probe)  # a probe that is never heard of would keep all others waiting
+                raise
+            self.pacer.heard(answer, probe)
+            return answer
 
     async def _exchange(
         self, request: httpx.Request, adapter: TypeAdapter[T] | None, secrets: Callable[[], Sequence[str]]
@@ -226,7 +232,13 @@ async def _parse(parts: AsyncIterator[bytes], take: Callable[[list[Connection]],
     items = ijson.sendable_list()
     parser = ijson.items_coro(items, "item", use_float=True)
     count = 0
+    begun = False
     async for part in parts:
+        if not begun and part.strip():
+            begun = True
+            if not part.lstrip().startswith(b"["):
+                # an object has no items, and "nothing is there" would be posted all over again
+                raise ijson.JSONError("not an array")
         parser.send(part)
         if items:
             count += len(items)

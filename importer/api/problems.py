@@ -17,6 +17,9 @@ from importer.redaction import withhold
 
 T = TypeVar("T", covariant=True)
 
+SEARCHED = 20_000
+"""Characters of one text that are looked at; what lies behind them is not shown either."""
+
 TEXT_LIMIT = 500
 """Characters of one text of a server that are kept."""
 
@@ -88,7 +91,10 @@ def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str
     def text(value: Any) -> str:
         if isinstance(value, list):
             value = "; ".join(part for part in value if isinstance(part, str))
-        return withhold(" ".join(value.split())[:TEXT_LIMIT], hidden) if isinstance(value, str) else ""
+        if not isinstance(value, str):
+            return ""
+        # compared as it came: folding blanks first would take a credential apart that holds some
+        return " ".join(withhold(value[:SEARCHED], hidden).split())[:TEXT_LIMIT]
 
     found = document.get("issues")
     issues = [entry for entry in found if isinstance(entry, dict)][:20] if isinstance(found, list) else []

@@ -35,7 +35,7 @@ class Entry:
 class Move:
     """An entry goes to state `to`, if TRANSITIONS allows it from where it is. None leaves a value as it was.
 
-    `posts` is added. An entry that is not there yet is made, as if it had been pending. With `if_allowed`, a move that
+    `posts` is added, and a doubt once set stays. An entry that is not there yet is made, as if it had been pending. With `if_allowed`, a move that
     is forbidden leaves the entry alone instead of raising.
     """
 
@@ -153,7 +153,7 @@ class Ledger(Protocol):
         """The entry of each identity, None where there is none, in the same order."""
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
-        """Which key a refresh token was sent under before."""
+        """Which key of this target a refresh token was sent under before."""
 
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""

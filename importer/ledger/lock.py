@@ -30,7 +30,7 @@ class LedgerLock:
             ) from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = _holder(self._fd)
             os.close(self._fd)
             raise LedgerInUse(

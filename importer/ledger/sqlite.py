@@ -29,6 +29,7 @@ MIGRATIONS = {
 """Version -> what makes the next one of it. A reader takes every version from the first on: so far they only add."""
 
 _KEY = "target = ? AND provider = ? AND group_ref = ? AND consumer_ref = ?"
+_STATE_OF = f"SELECT state FROM entries WHERE {_KEY}"  # noqa: S608 - our own constants
 _COLUMNS = (
     "provider, group_ref, consumer_ref, state, fingerprint, refresh_digest, connection_id, ours, posts, doubt,"
     " sent_at, settle_at, op_fingerprint, reported, run_id"
@@ -65,6 +66,7 @@ class SqliteLedger:
         """Open the ledger at `path`, making it if it is not there. Raises LedgerError."""
         self.path = path
         self._target: int = 0
+        self._read_only = read_only
         if not read_only:
             _make_file(path)
         with _explained(path, LedgerError):
@@ -72,10 +74,14 @@ class SqliteLedger:
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA busy_timeout = 5000")
-            self._db.create_function("gist", 1, gist, deterministic=True)
-            self._open(read_only)
-            self.key: bytes = self._one("SELECT value FROM meta WHERE name = 'key'")[0]
+            try:
+                self._db.execute("PRAGMA busy_timeout = 5000")
+                self._db.create_function("gist", 1, gist, deterministic=True)
+                self._open(read_only)
+                self.key = self._read_key()
+            except BaseException:
+                self._db.close()
+                raise
         self._inode = _inode(path)
 
     def _open(self, read_only: bool) -> None:
@@ -97,6 +103,15 @@ class SqliteLedger:
             self._db.execute("PRAGMA synchronous = FULL")
             if 0 < version < SCHEMA_VERSION:
                 self._upgrade(version)
+
+    def _read_key(self) -> bytes:
+        row = self._one("SELECT value FROM meta WHERE name = 'key'")
+        if row is None:
+            raise LedgerError(
+                f"the ledger {self.path} has lost its key, so nothing in it can be compared",
+                hint="Restore it, or move it away and run again: the listing finds what was created.",
+            )
+        return bytes(row[0])
 
     def _upgrade(self, version: int) -> None:
         """Bring an older ledger to SCHEMA_VERSION in one transaction, with a copy of it beside it."""
@@ -134,9 +149,8 @@ class SqliteLedger:
         key = (target.api_root, target.project_id)
         with _explained(self.path, LedgerLost):
             row = self._one("SELECT id FROM targets WHERE api_root = ? AND project_id = ?", key)
-            if row is None and not self._one("PRAGMA query_only")[0]:
-                with suppress(sqlite3.OperationalError):  # a read-only view: no such target, no entries
-                    self._db.execute("INSERT INTO targets (api_root, project_id) VALUES (?, ?)", key)
+            if row is None and not self._read_only:
+                self._db.execute("INSERT INTO targets (api_root, project_id) VALUES (?, ?)", key)
                 row = self._one("SELECT id FROM targets WHERE api_root = ? AND project_id = ?", key)
         self._target = row[0] if row else 0
 
@@ -161,7 +175,7 @@ class SqliteLedger:
         return [row and _entry(row) for row in rows]
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
-        """Which key a refresh token was sent under before, in this ledger: two projects count too."""
+        """Which key of this target a refresh token was sent under before."""
         statement = (
             "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ? LIMIT 1"
         )
@@ -172,14 +186,15 @@ class SqliteLedger:
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""
         statement = f"SELECT 1 FROM superseded WHERE {_KEY} AND fingerprint = ?"  # noqa: S608 - our own constants
-        return self._one(statement, (self._target, *identity, fingerprint)) is not None
+        with _explained(self.path, LedgerLost):
+            return self._one(statement, (self._target, *identity, fingerprint)) is not None
 
     def in_state(self, states: Iterable[State]) -> Iterator[Entry]:
         """Every entry of the target in one of these states."""
         wanted = list(states)
         marks = ", ".join("?" * len(wanted))
         statement = f"SELECT {_COLUMNS} FROM entries WHERE target = ? AND state IN ({marks})"  # noqa: S608 - marks only
-        for row in self._db.execute(statement, (self._target, *wanted)):
+        for row in self._rows(statement, (self._target, *wanted)):
             yield _entry(row)
 
     def posted_by(self, run_id: str) -> Iterator[Entry]:
@@ -188,7 +203,7 @@ class SqliteLedger:
             f"SELECT {_COLUMNS} FROM entries"  # noqa: S608 - our own constants
             " WHERE run_id = ? AND target = ? AND ours = 1 AND state = 'created' AND connection_id IS NOT NULL"
         )
-        for row in self._db.execute(statement, (run_id, self._target)):
+        for row in self._rows(statement, (run_id, self._target)):
             yield _entry(row)
 
     def apply(self, writes: Sequence[Write], run_id: str) -> None:
@@ -236,11 +251,13 @@ class SqliteLedger:
             self._target, *move.identity, move.to, move.fingerprint, move.refresh_digest, move.connection_id, move.ours,
             move.posts, move.doubt, move.sent_at, move.settle_at, move.run_id, move.at,
         )  # fmt: skip
-        if move.to not in _FIRST and self._one(f"SELECT 1 FROM entries WHERE {_KEY}", values[:4]) is None:  # noqa: S608
-            raise IllegalTransition(f"a row that was never sent cannot become {move.to}", hint="Please report this.")
-        if self._db.execute(_MOVES[move.to], values).rowcount != 1 and not move.if_allowed:
-            state = self._one(f"SELECT state FROM entries WHERE {_KEY}", values[:4])  # noqa: S608
-            raise IllegalTransition(f"a row that is {state[0]} cannot become {move.to}", hint="Please report this.")
+        is_new = move.to not in _FIRST and self._one(_STATE_OF, values[:4]) is None
+        if is_new or self._db.execute(_MOVES[move.to], values).rowcount != 1:
+            if move.if_allowed:
+                return
+            state = self._one(_STATE_OF, values[:4])
+            was = f"is {state[0]}" if state else "was never sent"
+            raise IllegalTransition(f"a row that {was} cannot become {move.to}", hint="Please report this.")
 
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
@@ -299,7 +316,7 @@ class SqliteLedger:
 
     def runs(self, limit: int = 10) -> list[Run]:
         """The last runs, the newest first."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT run_id, verb, pid, host, started_at, ended_at, exit_code, summary FROM runs"
             " ORDER BY started_at DESC LIMIT ?",
             (limit,),
@@ -311,12 +328,12 @@ class SqliteLedger:
 
     def counts(self) -> dict[State, int]:
         """How many entries stand where, over every target."""
-        return {State(state): n for state, n in self._db.execute("SELECT state, count(*) FROM entries GROUP BY state")}
+        return {State(state): n for state, n in self._rows("SELECT state, count(*) FROM entries GROUP BY state")}
 
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
         names = self._source_names(run_id)
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT source_no, row, provider, group_ref, consumer_ref, outcome, connection_id, http_status, attempts,"
             " finished_at FROM results WHERE run_id = ? ORDER BY source_no, row",
             (run_id,),
@@ -329,7 +346,7 @@ class SqliteLedger:
         """The problems of a run, in the order of its rows."""
         statement = f"SELECT {_PROBLEM} FROM problems WHERE run_id = ? ORDER BY source_no, row, no"  # noqa: S608 - ours
         names = self._source_names(run_id)
-        for row in self._db.execute(statement, (run_id,)):
+        for row in self._rows(statement, (run_id,)):
             yield _problem(row, names)
 
     def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
@@ -339,10 +356,14 @@ class SqliteLedger:
             " WHERE run_id = ? GROUP BY code, field, gist(message) ORDER BY n DESC, first LIMIT ?"
         )
         names = self._source_names(run_id)
-        return [(row[-2], _problem(row[:-2], names)) for row in self._db.execute(statement, (run_id, limit))]
+        return [(row[-2], _problem(row[:-2], names)) for row in self._rows(statement, (run_id, limit))]
 
     def _source_names(self, run_id: str) -> dict[int, str]:
-        return dict(self._db.execute("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
+        return dict(self._rows("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
+
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        with _explained(self.path, LedgerLost):
+            yield from self._db.execute(statement, values)
 
     def _one(self, statement: str, values: Sequence[object] = ()) -> Any:
         return self._db.execute(statement, values).fetchone()
@@ -403,6 +424,8 @@ def _make_file(path: Path) -> None:
     except FileExistsError:
         if not os.access(path, os.W_OK):
             raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.") from None
+        if path.stat().st_mode & 0o077 and path.stat().st_uid == os.geteuid():
+            path.chmod(0o600)  # a copy that was brought back, say: it is nobody else's business
     except OSError as error:
         raise LedgerError(
             f"the ledger {path} cannot be made: {error.strerror}", hint="Check the folder, or set ledger.url."

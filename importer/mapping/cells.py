@@ -5,7 +5,7 @@ place. Nothing here, and no fault, shows a cell.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral
@@ -38,6 +38,11 @@ _DECIMAL = Fault(
     "this is stored as a decimal number, which may have lost digits",
     "Write the column as text or as integers.",
 )
+_BYTES = Fault(
+    Code.BAD_TYPE,
+    "this is stored as bytes, as encrypted columns often are",
+    "Export it as text; where it is encrypted, say how in the [mapping]: decrypt = { scheme = …, key_env = … }.",
+)
 _NOT_TEXT = Fault(
     Code.BAD_TYPE,
     "this is neither text nor an integer",
@@ -62,7 +67,7 @@ def cells_of(frame: pd.DataFrame, column: str) -> list[Any]:
 
 def is_blank(cell: Any) -> bool:
     """Whether a cell counts as empty: None, or a text of nothing but white space."""
-    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
+    return cell is None or (isinstance(cell, str | bytes) and (not cell or cell.isspace()))
 
 
 def as_text(cell: Any) -> Any:
@@ -77,7 +82,18 @@ def as_text(cell: Any) -> Any:
         return str(cell)
     if isinstance(cell, uuid.UUID):
         return str(cell)
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return _BYTES
     return _DECIMAL if isinstance(cell, float | Decimal) else _NOT_TEXT
+
+
+def texts_in(cell: Any) -> Iterator[str]:
+    """The texts of a value: itself, or those of a list or a structure."""
+    if isinstance(cell, str):
+        yield cell
+    elif isinstance(cell, tuple | dict):
+        for item in cell.values() if isinstance(cell, dict) else cell:
+            yield from texts_in(item)
 
 
 def texts(cells: list[Any]) -> list[Any]:

@@ -2,20 +2,22 @@
 
 import string
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from importer.config import FieldSpec
+from importer.config import FieldSpec, environment
 from importer.errors import ConfigError
 from importer.mapping.cells import Fault, Reader, cells_of, is_blank, texts, trimmed
-from importer.mapping.dates import DateReader
+from importer.mapping.ciphertext import fault_of, names_ciphertext
+from importer.mapping.dates import EXPIRES_IN, DateReader, durations, ends
+from importer.mapping.decrypt import Decryptor
 from importer.mapping.header import Header
 from importer.mapping.json_cells import finder, parsed
 from importer.mapping.lists import list_reader, struct_reader, texts_or_lists
 from importer.mapping.refs import names, providers, refs
-from importer.mapping.schemes import read_schemes
+from importer.mapping.schemes import read_schemes, scheme_of
 from importer.outcomes import Code
 
 _READERS: dict[str, Reader] = {
@@ -43,12 +45,13 @@ _SCOPES = {
 
 
 class Cells:
-    """The columns of one chunk as lists, each taken out of the frame, and each JSON column parsed, once."""
+    """The columns of one chunk as lists: each is taken out of the frame, decrypted, and parsed as JSON, once."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
         self._plain: dict[str, list[Any]] = {}
-        self._parsed: dict[str, list[Any]] = {}
+        self._opened: dict[Hashable, list[Any]] = {}
+        self._parsed: dict[Hashable, list[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -59,11 +62,21 @@ class Cells:
             self._plain[column] = cells_of(self._frame, column)
         return self._plain[column]
 
-    def parsed(self, column: str) -> list[Any]:
+    def opened(self, column: str, decryptor: Decryptor | None) -> list[Any]:
+        """The cells as the mapping reads them: decrypted, if it says how, with a fault where one does not open."""
+        if decryptor is None:
+            return self.plain(column)
+        if decryptor.key not in self._opened:
+            beside = (self.plain(name) for name in decryptor.beside)
+            self._opened[decryptor.key] = decryptor(self.plain(column), *beside)
+        return self._opened[decryptor.key]
+
+    def parsed(self, column: str, decryptor: Decryptor | None) -> list[Any]:
         """What the JSON in the cells holds, a fault where it is none."""
-        if column not in self._parsed:
-            self._parsed[column] = list(map(parsed, self.plain(column)))
-        return self._parsed[column]
+        key = decryptor.key if decryptor else column
+        if key not in self._parsed:
+            self._parsed[key] = list(map(parsed, self.opened(column, decryptor)))
+        return self._parsed[key]
 
 
 Fetch = Callable[[Cells], list[Any]]
@@ -92,14 +105,21 @@ def compile_field(path: str, spec: FieldSpec, header: Header, note: Callable[[st
     where = f"mapping.{path}"
     label = spec.column if spec.column is not None else where
     _check_options(path, spec, where)
-    fetch = _fetch(spec, header, where)
+    decryptor = _decryptor(spec, header, where)
+    if decryptor is None and spec.column is not None and scheme_of(path) and names_ciphertext(spec.column):
+        note(
+            f"{label}: by its name this column is encrypted; if it is, say how: decrypt = {{ scheme = …, key_env = … }}"
+        )
+    fetch = _fetch(spec, decryptor, header, where)
     if spec.values is not None:
         fetch = _translated(fetch, spec.values, where)
     if spec.default is not None:
         fetch = _with_default(fetch, spec.default)
     read = _reader(path, spec, lambda zone: note(f"{label}: times without a zone are read as {zone}"))
     for name, text in (("value", spec.value), ("default", spec.default)):
-        _check_constant(read, text, f"{where}.{name}")
+        _check_constant(path, durations if spec.format == EXPIRES_IN else read, text, f"{where}.{name}")
+    if spec.since is not None:
+        fetch = _counted(fetch, spec, decryptor, header, where, note)
     source = None if spec.value is not None else (spec.column, spec.json, spec.template)
     return Field(path, label, source, fetch, read)
 
@@ -111,42 +131,86 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         "format": spec.format is not None and path not in _TIMES,
         "zone": spec.zone is not None and path not in _TIMES,
         "split": spec.split is not None and path not in _SCOPES and not path.startswith("customAuth."),
+        "decrypt": spec.decrypt is not None and spec.column is None,
+        "since": spec.since is not None and (spec.format != EXPIRES_IN or not path.endswith(".expiresAt")),
+    }
+    homes = {
+        "json": "where there is a column",
+        "split": "for scopes and customAuth",
+        "decrypt": "where there is a column",
+        "since": f'for expiresAt with format = "{EXPIRES_IN}"',
     }
     for option, is_idle in idle.items():
         if is_idle:
-            homes = {"json": "where there is a column", "split": "for scopes and customAuth"}
             raise ConfigError(
                 f"{where}.{option} has no effect there",
                 hint=f"{option} is {homes.get(option, 'for expiresAt and issuedAt')}; remove it.",
             )
+    if spec.format == EXPIRES_IN and spec.since is None:
+        raise ConfigError(
+            f"{where} has the format {EXPIRES_IN} and no since: a duration is nothing without its moment",
+            hint='Name the column that says when the token was issued, e.g. since = "issued_at"; '
+            "where there is none, leave the field out.",
+        )
     if spec.split == "":
         raise ConfigError(f"{where}.split is empty", hint='Give a separator, e.g. split = " ", or "json".')
 
 
-def _check_constant(read: Reader, text: str | None, where: str) -> None:
-    fault = read([text])[0]
-    if isinstance(fault, Fault):
+def _check_constant(path: str, read: Reader, text: str | None, where: str) -> None:
+    value = read([text])[0]
+    fault = value if isinstance(value, Fault) else fault_of(path, value)
+    if fault:
         raise ConfigError(f"{where}: {fault.reason}", hint=fault.fix)
 
 
 def _reader(path: str, spec: FieldSpec, on_naive: Callable[[str], None]) -> Reader:
     if path in _TIMES:
-        return DateReader(spec.format, spec.zone, on_naive=on_naive)
+        # a duration has become a time when it is read
+        return DateReader(None if spec.format == EXPIRES_IN else spec.format, spec.zone, on_naive=on_naive)
     if path in _SCOPES or spec.split is not None:
         return list_reader(spec.split)
     return _READERS.get(path, texts_or_lists if path.startswith("customAuth.") else trimmed)
 
 
-def _fetch(spec: FieldSpec, header: Header, where: str) -> Fetch:
+def _decryptor(spec: FieldSpec, header: Header, where: str) -> Decryptor | None:
+    if spec.decrypt is None or spec.column is None:
+        return None
+    return Decryptor(header.check(spec.column, where), spec.decrypt, header, f"{where}.decrypt", environment())
+
+
+def _fetch(spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: str) -> Fetch:
     if spec.template is not None:
         return _template(spec.template, header, where)
     if spec.column is None:
         return lambda cells: [spec.value] * len(cells)
     column = header.check(spec.column, where)
     if spec.json is None:
-        return lambda cells: cells.plain(column)
+        return lambda cells: cells.opened(column, decryptor)
     find = finder(spec.json)
-    return lambda cells: list(map(find, cells.parsed(column)))
+    return lambda cells: list(map(find, cells.parsed(column, decryptor)))
+
+
+def _counted(
+    fetch: Fetch, spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: str, note: Callable[[str], None]
+) -> Fetch:
+    """Durations as the times they end: they count from `since`, a column, or with `json` a path beside their own."""
+    since = spec.since or ""
+    if spec.json is not None and since.startswith("$"):
+        fetch_since = _fetch(replace(spec, json=since), decryptor, header, f"{where}.since")
+    else:
+        fetch_since = _fetch(FieldSpec(column=since), None, header, f"{where}.since")
+    label = spec.column or where
+    read = DateReader(
+        "auto", spec.zone, on_naive=lambda zone: note(f"{since}: times without a zone are read as {zone}")
+    )
+
+    def count(cells: Cells) -> list[Any]:
+        spans, moments = durations(fetch(cells)), read(fetch_since(cells))
+        if any(span is not None and moment is None for span, moment in zip(spans, moments, strict=True)):
+            note(f"{label}: where {since} is blank, nobody knows when the token expires, and expiresAt is left out")
+        return ends(spans, moments, since)
+
+    return count
 
 
 def _template(template: str, header: Header, where: str) -> Fetch:

@@ -1,8 +1,9 @@
 """Times of tokens, from text, epochs or typed cells, as aware datetimes in UTC."""
 
+import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pandas as pd
 
 from importer.errors import ConfigError
-from importer.mapping.cells import Fault
+from importer.mapping.cells import Fault, is_blank
 from importer.outcomes import Code
 
 UNITS = {"epoch_s": ("seconds", 1), "epoch_ms": ("milliseconds", 1_000), "epoch_us": ("microseconds", 1_000_000)}
@@ -30,11 +31,26 @@ _PRESENT = frozenset({"now", "today"})
 _A_DURATION = Fault(
     Code.BAD_DATE,
     "this is a number of seconds from some moment on (an expires_in), not a time",
-    "Leave it empty: without that moment nobody knows the time.",
+    'Where a column has that moment, name it in the [mapping]: format = "expires_in", since = "column". Else leave it '
+    "empty: nobody knows the time.",
 )
 _LONGEST_DURATION_S = 400_000_000
 _ROUNDED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
 _A_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
+EXPIRES_IN = "expires_in"
+"""The format of a duration in seconds, which `ends` turns into a time."""
+
+_LONGEST_EXPIRY_S = 10 * _YEAR_S
+_NOT_A_DURATION = Fault(
+    Code.BAD_DATE,
+    "this is no number of seconds, as expires_in is",
+    "Check that the right column is mapped; a time has another format.",
+)
+_NO_SUCH_DURATION = Fault(
+    Code.BAD_DATE,
+    "this is a negative number of seconds, or more than ten years",
+    'If it is a time, say so: format = "auto" and no since. If it stands for never, leave it empty.',
+)
 _NOT_A_TIME = Fault(Code.BAD_DATE, "this is no date or time", "Check that the right column is mapped.")
 
 
@@ -52,7 +68,8 @@ class DateReader:
         elif self._format not in {*UNITS, "iso8601", "auto"}:
             raise ConfigError(
                 f"{self._format!r} is no format of a time",
-                hint=f"Give {', '.join(UNITS)}, iso8601, auto, or a strptime pattern such as %Y-%m-%d %H:%M:%S.",
+                hint=f"Give {', '.join([*UNITS, 'iso8601', 'auto', EXPIRES_IN])}, or a strptime pattern such as "
+                "%Y-%m-%d %H:%M:%S.",
             )
 
     def __call__(self, cells: list[Any]) -> list[Any]:
@@ -115,6 +132,32 @@ class DateReader:
         if not YEARS.start <= time.year < YEARS.stop:
             return _outside(f"this falls in the year {time.year}")
         return time if time.tzinfo is UTC else time.astimezone(UTC)
+
+
+def durations(cells: list[Any]) -> list[Any]:
+    """Spans of time from numbers of seconds, as text or as numbers."""
+    return [cell if isinstance(cell, Fault) else None if is_blank(cell) else _duration(cell) for cell in cells]
+
+
+def _duration(cell: Any) -> timedelta | Fault:
+    is_number = _NUMBER.fullmatch(cell.strip()) if isinstance(cell, str) else _is_number(cell)
+    seconds = float(cell) if is_number else math.nan
+    if math.isnan(seconds):
+        return _NOT_A_DURATION
+    return timedelta(seconds=seconds) if 0 <= seconds <= _LONGEST_EXPIRY_S else _NO_SUCH_DURATION
+
+
+def ends(spans: list[Any], moments: list[Any], since: str) -> list[Any]:
+    """Durations as the times at which they end; None where either is blank. `since` is the column of the moments."""
+    return [_end(span, moment, since) for span, moment in zip(spans, moments, strict=True)]
+
+
+def _end(span: Any, moment: Any, since: str) -> Any:
+    if span is None or isinstance(span, Fault):
+        return span
+    if isinstance(moment, Fault):
+        return Fault(moment.code, f"this counts from {since}, and of that: {moment.reason}", moment.fix)
+    return None if moment is None else moment + span
 
 
 def _not_iso(text: str) -> Fault:

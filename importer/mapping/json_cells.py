@@ -10,6 +10,7 @@ from jsonpath.selectors import NameSelector
 
 from importer.errors import ConfigError
 from importer.mapping.cells import Fault, is_blank
+from importer.mapping.ciphertext import encrypted_json, not_plain
 from importer.outcomes import Code
 
 _REPR = re.compile(r"""\s*[\[{(]\s*u?'""")
@@ -31,14 +32,20 @@ def is_python_repr(text: str) -> bool:
 
 def parsed(cell: Any) -> Any:
     """What a cell holds: parsed from JSON text, or a structure as Parquet gives it; None where it is blank."""
-    if is_blank(cell) or isinstance(cell, dict | list):
-        return None if isinstance(cell, str) else cell
-    if not isinstance(cell, str):
-        return _BROKEN
+    if is_blank(cell):
+        return None
+    value = _loaded(cell) if isinstance(cell, str) else cell
+    if isinstance(value, dict):
+        return encrypted_json(value) or value
+    is_json = isinstance(cell, str | list) or isinstance(value, Fault)
+    return value if is_json else _BROKEN
+
+
+def _loaded(text: str) -> Any:
     try:
-        return loads(cell)
+        return loads(text)
     except (ValueError, RecursionError):
-        return PYTHON_REPR if is_python_repr(cell) else _BROKEN
+        return PYTHON_REPR if is_python_repr(text) else not_plain(text) or _BROKEN
 
 
 def loads(text: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from importer.api.models import AuthScheme
 from importer.mapping.bodies import OPEN, Columns
+from importer.mapping.cells import texts_in
 from importer.mapping.refs import CREDENTIAL
 from importer.mapping.schemes import BASIC_PASSWORD, scheme_of
 
@@ -45,14 +46,6 @@ def _secret_columns(columns: Columns) -> Iterator[list[Any]]:
 
 def _spread(column: list[Any]) -> Iterator[list[Any]]:
     """A column of texts, lists and structures as columns of texts."""
-    texts = [list(_texts(cell)) for cell in column]
+    texts = [list(texts_in(cell)) for cell in column]
     for index in range(max(map(len, texts), default=0)):
         yield [found[index] if index < len(found) else None for found in texts]
-
-
-def _texts(cell: Any) -> Iterator[str]:
-    if isinstance(cell, str):
-        yield cell
-    elif isinstance(cell, tuple | dict):
-        for item in cell.values() if isinstance(cell, dict) else cell:
-            yield from _texts(item)

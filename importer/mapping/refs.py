@@ -46,7 +46,7 @@ _NOT_A_PROVIDER = Fault(
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 """Most refs. A text so short is never taken for a credential."""
 
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
 _ROUNDED = re.compile(r"[+-]?[0-9]([.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
 _PROVIDER = re.compile(r"[A-Za-z0-9._!-]{1,64}")
 
@@ -59,7 +59,7 @@ def ref_fault(text: str) -> Fault | None:
         return CREDENTIAL
     if text != text.strip():
         return _BLANKS
-    if _UNSEEN.search(text):
+    if UNSEEN.search(text):
         return _CONTROL
     if len(text) > LONGEST_REF:
         return _TOO_LONG

@@ -14,6 +14,7 @@ from importer.errors import ConfigError
 from importer.mapping.bodies import KEY, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
 from importer.mapping.cells import Fault
+from importer.mapping.ciphertext import refuse_unusable
 from importer.mapping.columns import Cells, compile_field
 from importer.mapping.header import Header
 from importer.mapping.leaks import refuse_credentials
@@ -99,9 +100,10 @@ class Mapper:
         ]
 
     def _problems(self, columns: Columns, choices: list[Choice]) -> dict[int, list[Issue]]:
-        """Position in the chunk -> all that is wrong with the row. Hides, in `columns`, a ref that is a credential."""
+        """Position in the chunk -> all that is wrong with the row. Puts faults into `columns`: see the two refusals."""
         problems: dict[int, dict[Issue, None]] = defaultdict(dict)  # a dict as an ordered set: one column, two fields
         refuse_credentials(columns)
+        refuse_unusable(columns)  # afterwards: a ref that repeats a credential is hidden, be it encrypted or not
         for path, column in columns.items():
             for position, fault in _faults(column, _EMPTY if path in KEY else None):
                 problems[position][fault.issue(self._labels[path])] = None

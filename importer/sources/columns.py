@@ -53,7 +53,7 @@ def check_header(columns: Sequence[str], name: str) -> None:
                 hint="Name it, or remove it: a delimiter at the end of the header, or the index column of a data "
                 "frame (pandas: index=False), makes one.",
             )
-        if _is_data(column):
+        if is_data(column):
             raise SourceError(
                 f"{name} seems to have no header: column {number} of its first line looks like data, not like a name",
                 hint="Put a line with the names of the columns first.",
@@ -69,7 +69,8 @@ def _folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def _is_data(name: str) -> bool:
+def is_data(name: str) -> bool:
+    """Whether what stands for the name of a column is more likely a credential or an address, not to be shown."""
     # names such as secret_access_key begin as tokens do: a token has digits too
     is_token = looks_like_a_token(name) and len(re.findall(r"[0-9]", name)) >= 2
     return is_token or "@" in name

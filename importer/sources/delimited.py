@@ -4,33 +4,35 @@ A row's number counts data rows from 1: the header and blank lines do not count,
 and a span of lines that a stray quote made one row counts once. Lines count from 1, all of them, as an editor does.
 """
 
-import codecs
 import csv
 import io
 import re
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
-from typing import cast
 
 import pandas as pd
-import pyarrow as pa
 
 from importer.errors import SourceError
 from importer.outcomes import Code, Issue, Stage
 from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import check_header
-from importer.sources.files import CODECS, Stamp, open_bytes, seems_to_be, stamp, unreadable
+from importer.sources.files import (
+    Location,
+    as_text,
+    is_unicode,
+    open_bytes,
+    seems_to_be,
+    stamp,
+    unpacked,
+    unreadable,
+)
 
 FIELD_LIMIT = 1024 * 1024
 """Characters in a field; the API takes no credential of this size."""
 
 LINE_LIMIT = 16 * FIELD_LIMIT
 """Characters in a line that are held in memory: a file without line ends would be one line."""
-
-UNPACKED_BYTES = 256 * 1024
-"""Bytes unpacked at a time."""
 
 _JOINED = "Check the quotes in these lines: one that is opened and not closed joins rows."
 
@@ -40,7 +42,7 @@ DELIMITERS = ",;\t|"
 class DelimitedSource:
     """A delimited text file, or a stream (standard input, a pipe) that is read once."""
 
-    def __init__(self, name: str, path: Path | None) -> None:
+    def __init__(self, name: str, path: Location | None) -> None:
         self.name = name
         self.repeatable = path is not None and path.is_file()
         self._path = path
@@ -64,8 +66,8 @@ class DelimitedSource:
         with reading:
             yield from reading.chunks(size)
 
-    def stamp(self) -> Stamp | None:
-        """Size, time and inode of the file; None for a stream."""
+    def stamp(self) -> Hashable:
+        """What tells this content of the file from another; None for a stream."""
         return stamp(self._path) if self._path and self.repeatable else None
 
     def _begin(self) -> "_Pass":
@@ -196,7 +198,7 @@ class _Pass:
         for line in self._lines.of_row:
             if "\0" in line:
                 return self._issue(Code.BAD_ENCODING, "holds a NUL character", "Remove it: no credential has one.")
-            if not line.isascii() and not _is_unicode(line):
+            if not line.isascii() and not is_unicode(line):
                 return self._issue(
                     Code.BAD_ENCODING,
                     "holds bytes that are not UTF-8",
@@ -299,21 +301,11 @@ class _Pass:
 
 
 def _as_text(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
-    """The text of a stream: unpacked where its first bytes are those of a codec, UTF-8 unless it begins as UTF-16.
-
-    Bytes that are no text become surrogates, which no text holds, so that only their row is lost.
-    """
-    head = stream.peek()
-    codec = next((codec for magic, codec in CODECS.items() if head.startswith(magic)), None)
-    if codec:
-        unpacked = pa.input_stream(stream, compression=codec)  # reads as a raw stream does, by `readinto`
-        stream = io.BufferedReader(cast(io.RawIOBase, unpacked), UNPACKED_BYTES)
-        head = stream.peek()
-    if kind := seems_to_be(head):
+    """The text of a stream, unpacked. Raises SourceError where it is surely not delimited."""
+    stream = unpacked(stream)
+    if kind := seems_to_be(stream.peek()):
         raise SourceError(f"{name} is not delimited text: it seems to be {kind}", hint="Export it as CSV or Parquet.")
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return io.TextIOWrapper(stream, "utf-16", errors="surrogatepass", newline="")
-    return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+    return as_text(stream)
 
 
 def _delimiter(line: str) -> str:
@@ -323,11 +315,3 @@ def _delimiter(line: str) -> str:
     """
     bare = re.sub(r'"(?:[^"]|"")*"', "", line)
     return max(DELIMITERS, key=bare.count)
-
-
-def _is_unicode(line: str) -> bool:
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,26 +1,37 @@
 """Which files are meant, how they are called, and what their first bytes say they are."""
 
+import codecs
 import glob
 import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import pyarrow as pa
+
 from importer.errors import SourceError
+from importer.sources.remote import SCHEMES, RemoteFile, find_remote, no_driver
+
+Location = Path | RemoteFile
+"""Where a file lies: on this machine or in a store."""
 
 CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 """First bytes of a compressed file -> the codec as pyarrow calls it (RFC 1952, RFC 8878, bzip2, LZ4 frame)."""
 
 PARQUET_MAGIC = b"PAR1"
 
+UNPACKED_BYTES = 256 * 1024
+"""Bytes unpacked at a time."""
+
 _PACKED = ("", ".gz", ".zst", ".bz2", ".lz4")
 _SUFFIXES = {
     "csv": tuple(text + packed for text in (".csv", ".tsv", ".txt") for packed in _PACKED),
     "parquet": (".parquet", ".pq"),
+    "jsonl": tuple(text + packed for text in (".jsonl", ".ndjson", ".json") for packed in _PACKED),
 }
 """Format -> the ends of the names of its files, in lower case."""
 
@@ -48,59 +59,94 @@ class Stamp(NamedTuple):
     device: int
 
 
-def find_files(paths: Sequence[str], base: Path, format: str) -> list[Path | None]:  # noqa: A002 - the setting's name
+def find_files(paths: Sequence[str], base: Path, format: str) -> list[Location | None]:  # noqa: A002 - the setting
     """The files that are meant, each once, in the order given; None is standard input.
 
-    A path is a file, a glob, a folder or `-`. Of a folder, the visible files with a known suffix (of `format`, unless
-    that is "auto"). Folders and globs give their files in natural order of name. Raises SourceError where one of the
-    paths gives nothing.
+    A path is a file, a glob, a folder or `-`; all but the last may lie in a store (`s3://bucket/folder`). Of a folder,
+    the visible files with a known suffix (of `format`, unless that is "auto"). Folders and globs give their files in
+    natural order of name. Raises SourceError where one of the paths gives nothing.
     """
     suffixes = _SUFFIXES.get(format) or tuple(suffix for known in _SUFFIXES.values() for suffix in known)
-    found: dict[Path | None, Path | None] = {}
+    found: dict[Location | None, Location | None] = {}
     for given in paths:
         try:
             for path in [None] if given == "-" else _matches(given, base, suffixes):
-                found.setdefault(path and path.resolve(), path)
+                found.setdefault(path.resolve() if isinstance(path, Path) else path, path)
         except OSError as error:
             raise unreadable(given, error) from None
     return list(found.values())
 
 
-def format_of(path: Path) -> str:
-    """`csv` or `parquet`: by the suffix, and where that says nothing, by the first bytes."""
+def format_of(path: Location) -> str:
+    """`csv`, `parquet` or `jsonl`: by the suffix, and where that says nothing, by the first bytes."""
     for name, suffixes in _SUFFIXES.items():
         if path.name.lower().endswith(suffixes):
             return name
     if not path.is_file():
         return "csv"  # a pipe, `<(zcat …)`: what is read from it to look is gone
     try:
-        with path.open("rb") as file:
-            return "parquet" if file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC else "csv"
+        with unpacked(open_bytes(path)) as stream:
+            return {"Parquet": "parquet", "JSON": "jsonl"}.get(seems_to_be(stream.peek()), "csv")
     except OSError as error:
         raise unreadable(display_name(path), error) from None
 
 
-def display_name(path: Path | None) -> str:
+def display_name(path: Location | None) -> str:
     """The path as the user would recognise it: relative to the working directory if it lies below, else absolute."""
     if path is None:
         return "stdin"
+    if isinstance(path, RemoteFile):
+        return path.name
     normal = Path(os.path.normpath(path.absolute()))
     return str(normal.relative_to(Path.cwd())) if normal.is_relative_to(Path.cwd()) else str(normal)
 
 
-def open_bytes(path: Path | None) -> io.BufferedReader:
+def open_bytes(path: Location | None) -> io.BufferedReader:
     """The bytes of a file, or of standard input. Raises SourceError where it cannot be opened."""
     if path is None:
         # a buffer of our own: `peek` is not there where stdin was replaced by a stream in memory
         return io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+    if isinstance(path, RemoteFile):
+        return path.open()
     try:
         return path.open("rb")
     except OSError as error:
         raise unreadable(display_name(path), error) from None
 
 
-def stamp(path: Path) -> Stamp:
-    """Size, time and inode of a file as it is now. Raises SourceError where it has vanished."""
+def unpacked(stream: io.BufferedReader) -> io.BufferedReader:
+    """The bytes of a stream, unpacked where its first ones are those of a codec. Owns the stream from then on."""
+    head = stream.peek()
+    codec = next((codec for magic, codec in CODECS.items() if head.startswith(magic)), None)
+    if codec is None:
+        return stream
+    plain = pa.input_stream(stream, compression=codec)  # reads as a raw stream does, by `readinto`
+    return io.BufferedReader(cast(io.RawIOBase, plain), UNPACKED_BYTES)
+
+
+def as_text(stream: io.BufferedReader) -> io.TextIOWrapper:
+    """The text of a stream: UTF-8 unless it begins as UTF-16, with its line ends as they are.
+
+    Bytes that are no text become surrogates, which no text holds, so that only their row is lost.
+    """
+    if stream.peek().startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return io.TextIOWrapper(stream, "utf-16", errors="surrogatepass", newline="")
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text holds none of the surrogates that `as_text` makes of bytes that are no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def stamp(path: Location) -> Hashable:
+    """What tells the content that a file has now from another. Raises SourceError where it has vanished."""
+    if isinstance(path, RemoteFile):
+        return path.stamp()
     try:
         stat = path.stat()
     except OSError as error:
@@ -120,7 +166,9 @@ def unreadable(name: str, error: OSError) -> SourceError:
     )
 
 
-def _matches(given: str, base: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _matches(given: str, base: Path, suffixes: tuple[str, ...]) -> Sequence[Location]:
+    if "://" in given:
+        return sorted(_remote(given, suffixes), key=_natural)
     path = base / given
     if path.is_dir():
         files = [file for file in path.iterdir() if _is_meant(file, suffixes)]
@@ -139,11 +187,27 @@ def _matches(given: str, base: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(files, key=_natural)
 
 
+def _remote(given: str, suffixes: tuple[str, ...]) -> list[RemoteFile]:
+    scheme = given.partition("://")[0]
+    if scheme not in SCHEMES:
+        # no more than the scheme is shown: the address of a database holds a password
+        raise SourceError(
+            f"a source at {scheme}:// cannot be read"
+            if scheme.isalpha()
+            else "a source has an address of no kind known",
+            hint="Give a file, s3://, gs:// or az://, or a database: postgresql://, mysql:// or sqlite:///.",
+        )
+    try:
+        return find_remote(given, suffixes)
+    except ImportError:
+        raise no_driver(scheme) from None
+
+
 def _is_meant(file: Path, suffixes: tuple[str, ...]) -> bool:
     return file.is_file() and not file.name.startswith(".") and file.name.lower().endswith(suffixes)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def _natural(path: Location) -> list[tuple[int, str]]:
     """A key by which file2 comes before file10."""
     return [_number_or_text(piece) for piece in re.split(r"([0-9]+)", str(path))]
 

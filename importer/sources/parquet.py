@@ -1,8 +1,7 @@
 """Parquet: typed rows, in batches, as Python values; nothing is rounded and nothing missing becomes NaN."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from importer.errors import SourceError
 from importer.sources.base import CHUNK_ROWS, Chunk
 from importer.sources.columns import check_header
-from importer.sources.files import PARQUET_MAGIC, Stamp, open_bytes, stamp
+from importer.sources.files import PARQUET_MAGIC, Location, open_bytes, stamp
 
 BUFFER_BYTES = 1024 * 1024
 """Bytes read at a time from a column: without a limit, pyarrow holds a whole row group."""
@@ -23,7 +22,7 @@ class ParquetSource:
 
     repeatable = True
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Location) -> None:
         self.name = name
         self._path = path
 
@@ -43,8 +42,8 @@ class ParquetSource:
                 yield Chunk(self.name, range(row, row + len(frame)), frame, [])
                 row += len(frame)
 
-    def stamp(self) -> Stamp:
-        """Size, time and inode of the file."""
+    def stamp(self) -> Hashable:
+        """What tells this content of the file from another."""
         return stamp(self._path)
 
     @contextmanager

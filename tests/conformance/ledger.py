@@ -132,7 +132,6 @@ class LedgerContract:
             assert entry(opened) == was
         assert state(opened, BOB) is State.SENDING
 
-    @pytest.mark.xfail(strict=True, reason="a row that is not there raises whatever if_allowed says")
     @pytest.mark.parametrize("first", sorted(set(State) - FIRST))
     def test_if_allowed_an_entry_that_cannot_begin_so_does_not_begin(self, opened: Ledger, first: State) -> None:
         opened.apply([Move(ADA, first, AT, if_allowed=True)], "run-1")

@@ -1,0 +1,356 @@
+"""JSON Lines, and one JSON document that holds a list of objects; each object is a row, read without the others.
+
+A top-level field is a column, and what is nested stays a dict or a list, which a mapping addresses by path
+(`{ column = "credentials", json = "$.access_token" }`). A file is read once more beforehand, for the names of all its
+fields. Of a stream they are those of its first rows: a later row with another field is refused, not cut.
+"""
+
+import json
+import weakref
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import TextIOWrapper
+from itertools import chain, islice
+from typing import Any
+
+import ijson
+import pandas as pd
+
+from importer.errors import SourceError
+from importer.outcomes import Code, Issue, Stage
+from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
+from importer.sources.columns import is_data
+from importer.sources.files import Location, as_text, is_unicode, open_bytes, stamp, unpacked, unreadable
+
+LINE_LIMIT = 1024 * 1024
+"""Characters in a line of JSON Lines; the API takes no credential of this size."""
+
+LOOK_AHEAD = 1_000
+"""Rows of a stream that are held in memory to find out what its columns are."""
+
+MOST_COLUMNS = 1_000
+"""Different fields, at most: an object with ids for names would make each of them a column."""
+
+_LIST_HINT = "Give JSON Lines, a list of objects, or one object that holds such a list."
+_LINE_FIX = 'Write one object in each line, e.g. {"group_ref": "acme", …}; in Python with json.dumps.'
+
+Row = dict[str, Any] | Issue
+"""A row's cells by name, or what is wrong with it."""
+
+
+class JsonSource:
+    """A file of JSON, or a stream (standard input, a pipe) that is read once.
+
+    Named `.jsonl` or `.ndjson` it holds lines. Else what it begins with decides: a list, an object that fills the
+    first line and is followed by another (lines), or one object that holds a list of objects.
+    """
+
+    def __init__(self, name: str, path: Location | None) -> None:
+        self.name = name
+        self.repeatable = path is not None and path.is_file()
+        self._path = path
+        self._stream: _Pass | None = None
+        self._columns: list[str] | None = None
+
+    def columns(self) -> list[str]:
+        """The fields of all objects, in the order in which they first come. Raises SourceError where there is none."""
+        if self._columns is None:
+            reading = self._begin()
+            try:
+                self._columns = _names(reading.rows() if self.repeatable else reading.look_ahead(), self.name)
+            finally:
+                if self.repeatable:
+                    reading.close()
+        return list(self._columns)
+
+    def chunks(self, size: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """All rows, `size` at a time, good and bad ones counted; a field that an object has not is None.
+
+        Raises SourceError at the row from which the file cannot be trusted; the rows before it have come out.
+        """
+        columns, reading = self.columns(), self._begin()
+        if reading.spent:
+            raise SourceError(f"{self.name} can be read only once", hint="Write it to a file and name that.")
+        reading.spent = True
+        try:
+            yield from reading.chunks(size, columns)
+        finally:
+            reading.close()
+
+    def stamp(self) -> Hashable:
+        """What tells this content of the file from another; None for a stream."""
+        return stamp(self._path) if self._path and self.repeatable else None
+
+    def _begin(self) -> "_Pass":
+        if self._stream is not None:
+            return self._stream
+        stream = open_bytes(self._path)
+        try:
+            reading = _Pass(self.name, as_text(unpacked(stream)))
+        except OSError as error:
+            stream.close()
+            raise _breaks_off(self.name, 0, error) from None
+        if not self.repeatable:
+            self._stream = reading
+            weakref.finalize(self, reading.close)  # the columns may be all that is ever asked of it
+        return reading
+
+
+class _Pass:
+    """One pass over a text."""
+
+    def __init__(self, name: str, text: TextIOWrapper) -> None:
+        self.name = name
+        self.spent = False
+        self.close = text.close
+        self._text = text
+        self._row = 0
+        self._ahead: list[Row] = []
+        self._found = self._all()
+
+    def rows(self) -> Iterator[Row]:
+        """All rows. Raises SourceError where the rest cannot be read."""
+        return chain(self._ahead, self._found)
+
+    def look_ahead(self) -> Sequence[Row]:
+        """The first rows; `rows` gives them all the same."""
+        self._ahead += islice(self._found, LOOK_AHEAD)
+        return self._ahead
+
+    def chunks(self, size: int, columns: Sequence[str]) -> Iterator[Chunk]:
+        """The rows, `size` at a time."""
+        known, first = frozenset(columns), 1
+        for batch in _batches(self.rows(), size):
+            rows = [found if isinstance(found, Issue) or found.keys() <= known else _NEW_FIELD for found in batch]
+            good = {row: found for row, found in enumerate(rows, first) if not isinstance(found, Issue)}
+            bad = [BadRow(row, found) for row, found in enumerate(rows, first) if isinstance(found, Issue)]
+            cells = {name: [found.get(name) for found in good.values()] for name in columns}
+            # dtype=object: any other turns None into NaN, and 2**53 + 1 even
+            yield Chunk(self.name, list(good), pd.DataFrame(cells, dtype=object), bad)
+            first += len(rows)
+
+    def _all(self) -> Iterator[Row]:
+        try:
+            for found in self._of_its_kind():
+                self._row += 1
+                yield found
+        except (ijson.JSONError, ArithmeticError, UnicodeError, OSError) as error:
+            raise _breaks_off(self.name, self._row, error) from None
+
+    def _of_its_kind(self) -> Iterator[Row]:
+        """The rows of lines, or of a document: by the name, and by what the text begins with."""
+        lines = _numbered(self._text)
+        first, is_lines = next(lines, (0, "")), bool({"jsonl", "ndjson"} & set(self.name.lower().split(".")))
+        head = first[1].lstrip()
+        value = _line(*first)
+        if head.startswith("[") or (head.startswith("{") and isinstance(value, Issue) and not is_lines):
+            return self._of_document(first[1])
+        second = next(lines, None)
+        if second is None and _holds_a_list(value) and not is_lines:
+            return self._of_document(first[1])
+        return (_line(*line) for line in chain([first] if head else [], [second] if second else [], lines))
+
+    def _of_document(self, head: str) -> Iterator[Row]:
+        """The objects of the list that a document is, or that it holds; the list is never in memory."""
+        events = ijson.basic_parse(_Bytes(head, self._text))
+        if next(events)[0] == "start_array":
+            yield from _elements(events)
+            deque(events, maxlen=0)  # raises where something follows
+            return
+        found = False
+        for event, _ in events:
+            if event != "map_key":
+                continue
+            event, value = next(events)
+            if event != "start_array":
+                _value(event, value, events)
+                continue
+            elements = _elements(events)
+            first = next(elements, _NO_OBJECT)
+            if isinstance(first, Issue):  # a list of something else
+                deque(elements, maxlen=0)
+                continue
+            if found:
+                raise SourceError(
+                    f"{self.name} holds more than one list of objects",
+                    hint="Write the one that is meant to a file of its own, e.g. with jq .connections.",
+                )
+            found = True
+            yield from chain([first], elements)
+        if not found:
+            raise SourceError(f"{self.name} is one object without a list of objects in it", hint=_LIST_HINT)
+
+
+class _Bytes:
+    """A text whose beginning was read already, as the stream of UTF-8 that ijson wants."""
+
+    def __init__(self, head: str, text: TextIOWrapper) -> None:
+        self._head = head
+        self._text = text
+
+    def read(self, size: int) -> bytes:
+        """About `size` bytes; none at the end."""
+        if not size:
+            return b""
+        piece, self._head = self._head or self._text.read(size), ""
+        return piece.encode("utf-8", "surrogateescape")
+
+
+def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers; of one that is too long only the beginning.
+
+    Its rest is skipped when the next line is asked for: it may be a whole document, which is read otherwise.
+    """
+    for number, line in enumerate(iter(lambda: text.readline(LINE_LIMIT), ""), start=1):
+        if line.strip():
+            yield number, line
+        while _is_cut(line):
+            line = text.readline(LINE_LIMIT)
+
+
+def _is_cut(line: str) -> bool:
+    return len(line) == LINE_LIMIT and not line.endswith(("\n", "\r"))
+
+
+def _line(number: int, line: str) -> Row:
+    """The object in a line, or what is wrong with it."""
+    if _is_cut(line):
+        return _issue(Code.FIELD_TOO_LONG, f"is a line of more than {LINE_LIMIT:,} characters", number, "Shorten it.")
+    if not line.isascii() and not is_unicode(line):
+        return _issue(Code.BAD_ENCODING, "holds bytes that are not UTF-8", number, "Export again as UTF-8.")
+    try:
+        value = _DECODER.decode(line)
+        if "\\ud" in line.lower():  # half a surrogate pair, which no request could carry
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+    except (ValueError, ArithmeticError, RecursionError):
+        return _issue(Code.BAD_JSON, "is not valid JSON", number, _LINE_FIX)
+    if not isinstance(value, dict):
+        return _issue(Code.BAD_JSON, "is JSON, but no object", number, _LINE_FIX)
+    return _plain_object(value) if '"$' in line else value
+
+
+def _breaks_off(name: str, row: int, error: Exception) -> SourceError:
+    """The error for a text that ends or is damaged where it should not, after this row."""
+    if isinstance(error, OSError) and error.strerror:
+        return unreadable(name, error)
+    what = "text or compressed data" if isinstance(error, UnicodeError | OSError) else "JSON"
+    return SourceError(
+        f"{name}: the {what} breaks off or is damaged after row {row}", hint="Copy or export the file again."
+    )
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
+"""Numbers as they were written, as ijson gives them too; NaN and Infinity are no JSON (RFC 8259, section 6)."""
+
+
+def _issue(code: Code, what: str, line: int, fix: str) -> Issue:
+    return Issue("", code, f"{what} (line {line})", fix, Stage.READ)
+
+
+_NO_OBJECT = Issue("", Code.BAD_JSON, "is no object, but another value", _LIST_HINT, Stage.READ)
+
+_NEW_FIELD = Issue(
+    "",
+    Code.RAGGED_ROW,
+    f"has a field that none of the first {LOOK_AHEAD:,} rows has",
+    "Write the rows to a file and name that: then the fields of all rows are known beforehand.",
+    Stage.READ,
+)
+
+
+def _elements(events: Iterator[Any]) -> Iterator[Row]:
+    """The elements of the list that has just begun."""
+    for event, value in events:
+        if event == "end_array":
+            return
+        found = _value(event, value, events)
+        yield _plain_object(found) if isinstance(found, dict) else _NO_OBJECT
+
+
+def _value(event: str, value: Any, events: Iterator[Any]) -> Any:
+    """The value that begins with this event."""
+    builder = ijson.ObjectBuilder()
+    builder.event(event, value)
+    depth = int(event.startswith("start"))
+    while depth:
+        event, value = next(events)
+        builder.event(event, value)
+        depth += event.startswith("start") - event.startswith("end")
+    return builder.value
+
+
+def _holds_a_list(value: Row) -> bool:
+    """Whether an object holds a list of objects, as the answer of an API does: then the rows are in it."""
+    lists = (held for held in value.values() if isinstance(held, list)) if isinstance(value, dict) else ()
+    return any(isinstance(held[0], dict) for held in lists if held)
+
+
+def _plain_object(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value without the wrappers of MongoDB's Extended JSON v2 (pymongo would be a driver for four words)."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    inside = {name: _plain(item) for name, item in value.items()}
+    if len(inside) == 1:
+        (name, held), *_ = inside.items()
+        if name == "$oid":
+            return held
+        if name in ("$numberInt", "$numberLong") and isinstance(held, str) and held.lstrip("-").isdecimal():
+            return int(held)
+        if name == "$date":
+            return _date(held)
+    return inside
+
+
+def _date(held: Any) -> Any:
+    """The time in a `$date`: milliseconds, or ISO 8601; what is neither stays as it is, for the mapping to refuse."""
+    try:
+        if isinstance(held, str):
+            return datetime.fromisoformat(held)
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(held))
+    except (ValueError, TypeError, OverflowError):
+        return held
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """The rows, `size` at a time; those before a SourceError come out first."""
+    batch: list[Row] = []
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except SourceError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _names(rows: Iterable[Row], source: str) -> list[str]:
+    """The names of all fields. Raises SourceError where there is none, or where they are no names."""
+    names: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, dict) and not row.keys() <= names.keys():
+            names |= dict.fromkeys(row)
+            if len(names) > MOST_COLUMNS or any(map(is_data, row)):
+                raise SourceError(
+                    f"the objects in {source} have ids or other data for names of fields",
+                    hint="Give objects that all have the same fields.",
+                )
+    if not names:
+        raise SourceError(f"{source} holds no JSON object, so nothing tells its columns", hint=_LIST_HINT)
+    return list(names)
