@@ -6,18 +6,17 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import memory
+from benchmarks import memory, nightly
 
-ALL = {"memory": memory.lines}
+ALL = {"memory": memory.lines, "nightly": nightly.lines}
 
 
 def main(names: list[str]) -> None:
     """Measure and print."""
     packages = ("pandas", "pyarrow", "httpx", "aiohttp", "pydantic")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}; {versions}\n"
-    )
+    machine = f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}; {versions}\n")
     print("| what | figure | beside it |\n|---|---|---|")
     for name in names or ALL:
         for line in ALL[name]():

@@ -6,6 +6,7 @@ imports happen inside a verb, so that `--help` starts at once.
 
 import gc
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -26,10 +27,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
 
 
-def _run(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:
+    """Carry out one command and return its exit code; what it has to say is said."""
     try:
         code = importer.main(arguments, prog_name="importer", standalone_mode=False)
         return code if isinstance(code, int) else Exit.DONE
@@ -123,7 +125,7 @@ def importer() -> None:
 def run(**given: Any) -> int:
     """Import every row of SOURCE that is not done yet. Run it again to go on.
 
-    SOURCE is a CSV or Parquet file, a glob, a folder, or - for CSV on standard input.
+    SOURCE is a CSV, Parquet or JSON file, a glob, a folder, a database URL, or - for CSV on standard input.
 
     \b
     Example: importer run exports/*.csv --project acme-prod --rate 20
@@ -136,7 +138,7 @@ def run(**given: Any) -> int:
     console = _console(as_json=given["as_json"], quiet=given["quiet"])
     options = RunOptions(only=given["only"], rows=given["rows"], checks=given["checks"], yes=given["yes"])
     summary = run_(config, options, console)
-    console.summary(summary, report=_shown(config.report_dir / "errors.csv"), command=["importer", *sys.argv[1:]])
+    console.summary(summary, report=_shown(config.report_dir / "errors.csv"), command=["importer", *_typed()])
     return summary.exit_code
 
 
@@ -160,7 +162,7 @@ def plan(**given: Any) -> int:
     config = _config(given)
     console = _console(as_json=given["as_json"], quiet=given["quiet"])
     found = plan_(config, RunOptions(only=given["only"], rows=given["rows"]), console)
-    command = ["importer", "run", *[word for word in sys.argv[1:] if word not in ("plan", "--json", "--quiet")]]
+    command = ["importer", "run", *[word for word in _typed() if word not in ("plan", "--json", "--quiet")]]
     console.plan(found, rate=config.limits.rate, report=_shown(config.report_dir / "plan-errors.csv"), command=command)
     return found.exit_code
 
@@ -346,11 +348,10 @@ def _ask(what: str, yes: bool) -> None:
 def _config(given: dict[str, Any]) -> Config:
     """The settings of a command: flags over environment over file. Paths in flags start from the working directory."""
     here = Path.cwd()
-    ledger = given.get("ledger")
-    if ledger and ledger.startswith("sqlite:///"):
-        ledger = f"sqlite:///{here / ledger.removeprefix('sqlite:///')}"
+    ledger = given.get("ledger") and _from_here(given["ledger"])
     report_dir = given.get("report_dir")
-    sources = [word if word == "-" or "://" in word else str(here / word) for word in given.get("source", ())]
+    sources = [_from_here(word) if "://" in word else word if word == "-" else str(here / word)
+               for word in given.get("source", ())]  # fmt: skip
     return load_config(
         given.get("config_path"),
         os.environ,
@@ -365,6 +366,17 @@ def _config(given: dict[str, Any]) -> Config:
         ledger__url=ledger,
         report__dir=report_dir and str(here / report_dir),
     )
+
+
+def _from_here(url: str) -> str:
+    """A URL as it was typed; the path of an SQLite file starts from the working directory."""
+    return f"sqlite:///{Path.cwd() / url.removeprefix('sqlite:///')}" if url.startswith("sqlite:///") else url
+
+
+def _typed() -> list[str]:
+    """The words of this command, to be shown again: a URL without the password that it may hold."""
+    return [re.sub(r"//[^/@]*@|\?.*", lambda found: "//…@" if found[0].startswith("//") else "", word)
+            if "://" in word else word for word in sys.argv[1:]]  # fmt: skip
 
 
 def _calm_collector() -> None:

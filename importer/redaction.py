@@ -20,7 +20,7 @@ _KNOWN_TOKEN = re.compile(
     | xox[a-z]-[\w-]{8,} | xoxe[.\w-]{8,}              # Slack
     | [sprk]{2}_(live|test)_\w{8,}                      # Stripe
     | sk-(?=\S*\d)(?=\S*[A-Z])[\w-]{16,}              # OpenAI and kin
-    | (gh[opusr]|glpat|shp[a-z]{2}|ntn|secret|lin_api)[_-][A-Za-z0-9_]{20,} | github_pat_\w{12,}
+    | (gh[opusr]|glpat|shp[a-z]{2}|ntn|secret|lin_api)[_-](?=\S*\d|\S{20})\w{12,} | github_pat_\w{12,}
     | pat-(na|eu|ap)\d?-[0-9a-f]{8}-[0-9a-f-]{20,}      # HubSpot
     | SG\.[\w-]{12,}\.[\w-]{12,}                       # SendGrid
     | A[KS]IA[A-Z0-9]{16}                               # AWS
@@ -34,6 +34,7 @@ _KNOWN_TOKEN = re.compile(
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _PREFIXED_ID = re.compile(r"([a-z]+_)+(?=[A-Za-z0-9]{20,30}$)")
+_WORD = re.compile(r"[A-Z]?[a-z]*|[A-Z]*|[0-9]*|\w{1,4}")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{32,}")
 
 
@@ -52,7 +53,7 @@ def looks_like_a_token(text: str) -> bool:
         return True
     if _UUID.fullmatch(text) or _PREFIXED_ID.match(text) or not _OPAQUE.fullmatch(text):
         return False
-    if all(part.istitle() or part.islower() or part.isdigit() for part in re.split(r"[-_.]", text)):
+    if all(_WORD.fullmatch(part) for part in re.split(r"[-_.]", text)):
         return False  # words and numbers joined by dashes: a name
     return bool(re.search(r"[A-Z]", text) and re.search(r"[a-z]", text) and len(re.findall(r"[0-9]", text)) >= 2)
 

@@ -136,7 +136,12 @@ def test_a_rate_of_nought_on_the_command_line_is_refused(tmp_path: Path) -> None
         ("api", "timeout_s = 2026-01-31", "api.timeout_s is datetime.date(2026, 1, 31)", "Give a number."),
         ("source", "paths = 7", "source.paths is 7", "Give a list of texts."),
         ("source", 'paths = ["a.csv", 7]', "source.paths is a list that does not fit", "Give a list of texts."),
-        ("source", 'format = "xlsx"', "source.format is 'xlsx'", 'Give "auto" or "csv" or "parquet" or "jsonl" or "sql".'),
+        (
+            "source",
+            'format = "xlsx"',
+            "source.format is 'xlsx'",
+            'Give "auto" or "csv" or "parquet" or "jsonl" or "sql".',
+        ),
         ("limits", 'rate = "fast"', "limits.rate is 'fast'", 'Give a number or "auto" or "unlimited".'),
         ("limits", "workers = 2.0", "limits.workers is 2.0", "Give a whole number."),
         ("limits", "attempts = {}", "limits.attempts is {}", "Give a whole number."),

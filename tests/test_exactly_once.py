@@ -1,8 +1,8 @@
 """The promise, sought to be broken: random answers, crashes, changes and hands, in any order.
 
 The ledger dies at a random commit, as a process does that is killed: what was in flight goes on at the server, and
-nothing more is written. Whatever the order, no key ever has two connections that we made, a row that is done stays done,
-and once the world is calm one or two runs end with every row there exactly once, with its newest credentials.
+nothing more is written. Whatever the order, no key ever has two connections that we made, a row that is done stays
+done, and once the world is calm a few runs end with every row there exactly once, with its newest credentials.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What an operator lives through: whole runs of the command line against the sandbox, and what the world is like after."""
+"""What an operator lives through: whole runs against the sandbox, and what the world is like afterwards."""
 
 import csv
 import json
@@ -98,10 +98,10 @@ def test_plan_sends_nothing_and_makes_no_ledger(home: Path, sandbox: Sandbox, im
     assert [row["code"] for row in read_csv(home / "importer-report/plan-errors.csv")] == ["no_credential"]
 
 
-def test_standard_input_is_imported_in_one_pass(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+def test_standard_input_is_imported_in_one_pass(home: Path, sandbox: Sandbox, shell: Importer) -> None:
     path = write_csv(home / "rows.csv", [token_row(1), token_row(2), token_row(1), key_row(3)])
 
-    ended = importer("run", "-", stdin=path.read_text())
+    ended = shell("run", "-", stdin=path.read_text())
 
     assert ended.exit_code == 0, ended.err
     assert groups(sandbox) == {"g1": 1, "g2": 1, "g3": 1}
@@ -145,7 +145,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(home: Path, start: Start
     """A server that loses answers, a process that is killed again and again; in the end every row is there once."""
     count = 400
     write_csv(home / "rows.csv", [(token_row if n % 3 else key_row)(n) for n in range(count)])
-    moments = random.Random(5)  # noqa: S311 - where to kill, not what to hide
+    moments = random.Random(5)
     faults = dict.fromkeys(LOSING, 0.02)
     with Sandbox(faults=faults, seed=5, slow_s=0.5) as box:
         killed = 0
@@ -257,7 +257,7 @@ def test_a_second_run_on_the_same_ledger_is_turned_away(
     home: Path, sandbox: Sandbox, start: Start, importer: Importer
 ) -> None:
     write_csv(home / "rows.csv", [token_row(n) for n in range(100)])
-    first = start("run", "rows.csv", "--rate", "30")
+    first = start("run", "rows.csv", "--rate", "5")
     while not sandbox.count():
         time.sleep(0.02)
 
@@ -319,10 +319,10 @@ def test_the_first_rows_can_be_tried_alone(home: Path, sandbox: Sandbox, importe
     assert sandbox.count() == 50
 
 
-def test_json_is_one_object_a_line_and_nothing_else(home: Path, importer: Importer) -> None:
+def test_json_is_one_object_a_line_and_nothing_else(home: Path, shell: Importer) -> None:
     write_csv(home / "rows.csv", [token_row(1), token_row(2, access_token_expires_at="soon")])
 
-    ended = importer("run", "rows.csv", "--json")
+    ended = shell("run", "rows.csv", "--json")
 
     kinds = [json.loads(line)["type"] for line in ended.out.splitlines()]
     assert kinds[0] == "start"

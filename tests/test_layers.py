@@ -12,7 +12,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "outcomes", "redaction", "clock"),
     ("config", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
-    ("api.client", "retry", "decide", "jobs", "summary"),
+    ("api.client", "retry", "decide", "jobs", "summary", "catalog"),
     ("existing", "planner", "events"),
     ("project", "reports"),
     ("sending", "session"),

@@ -204,8 +204,8 @@ def test_two_containers_in_which_every_pid_is_1_do_not_take_each_other_for_dead(
     home: Path, sandbox: Sandbox, start: Start, importer: Importer
 ) -> None:
     """The lock is the kernel's; a pid in its text is a word for people."""
-    write_csv(home / "rows.csv", [token_row(n) for n in range(60)])
-    first = start("run", "rows.csv", "--rate", "20")
+    write_csv(home / "rows.csv", [token_row(n) for n in range(200)])
+    first = start("run", "rows.csv", "--rate", "5")
     while not sandbox.count():
         time.sleep(0.01)
     lock = home / "importer-ledger.db.lock"

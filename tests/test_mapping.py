@@ -583,6 +583,116 @@ def test_a_cell_that_is_no_time_says_how_it_was_read(cell, format, reason):  # n
     assert reason in fault.reason
 
 
+EXPIRES_IN = {"column": "expires_in", "format": "expires_in", "since": "issued"}
+
+
+def lasting(expires_in: Any, issued: Any, **options: str) -> tuple[MappedRow, list[str]]:
+    """A row whose token lasts so long from then on, and the notes."""
+    given = {"accessToken": {"token": "access_token", "expiresAt": {**EXPIRES_IN, **options}}}
+    specs = read_mapping({**GIVEN_REFS, "oauth2AuthorizationCode": given}, "config.toml")
+    read = chunk([{**TOKENS, "expires_in": expires_in, "issued": issued}] * 2)
+    mapper = Mapper(specs, list(read.frame.columns), source="tokens.csv")
+    return mapper.map(read)[0], mapper.notes
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "issued", "options"),
+    [
+        ("3600", "2026-01-31T11:00:00Z", {}),
+        (" 3600.0 ", "2026-01-31 11:00:00+00:00", {}),
+        (3600, NOON_S - 3600, {}),
+        (Decimal(3600), f"{(NOON_S - 3600) * 1000}", {}),
+        ("3600", (NOON_S - 3600) * 1_000_000, {}),
+        (1800.5, datetime(2026, 1, 31, 11, 29, 59, 500_000, tzinfo=UTC), {}),
+        ("0", "2026-01-31T12:00:00Z", {}),
+        ("", "2026-01-31T11:00:00Z", {"default": "3600"}),
+        ("3600", "2026-01-31 12:00:00", {"zone": "Europe/Berlin"}),
+    ],
+)
+def test_a_duration_ends_so_many_seconds_after_its_moment(expires_in, issued, options):
+    row, _ = lasting(expires_in, issued, **options)
+
+    assert body(row)["oauth2AuthorizationCode"]["accessToken"]["expiresAt"] == "2026-01-31T12:00:00Z"
+
+
+def test_a_duration_may_be_the_same_for_all_rows():
+    expires = {"value": "3600", "format": "expires_in", "since": "issued"}
+    mapping = {
+        **GIVEN_REFS,
+        "oauth2AuthorizationCode": {"accessToken": {"token": "access_token", "expiresAt": expires}},
+    }
+    [row] = mapped({**TOKENS, "issued": NOON_S - 3600}, mapping=mapping)
+
+    assert body(row)["oauth2AuthorizationCode"]["accessToken"]["expiresAt"] == "2026-01-31T12:00:00Z"
+
+
+@pytest.mark.parametrize("issued", ["", None, " "])
+def test_a_duration_without_its_moment_is_left_out_and_said_once(issued):
+    row, notes = lasting("3600", issued)
+
+    assert body(row)["oauth2AuthorizationCode"]["accessToken"] == {"token": ACCESS}
+    assert notes == [
+        "expires_in: where issued is blank, nobody knows when the token expires, and expiresAt is left out"
+    ]
+
+
+@pytest.mark.parametrize("issued", ["", NOON_S])
+def test_without_a_duration_there_is_nothing_to_say(issued):
+    row, notes = lasting("", issued)
+
+    assert body(row)["oauth2AuthorizationCode"]["accessToken"] == {"token": ACCESS}
+    assert notes == []
+
+
+def test_the_zone_of_a_moment_that_has_none_is_noted():
+    _, notes = lasting("3600", "2026-01-31 11:00:00", zone="Europe/Berlin")
+
+    assert notes == ["issued: times without a zone are read as Europe/Berlin"]
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "issued", "reason"),
+    [
+        ("-1", NOON_S, "a negative number of seconds, or more than ten years"),
+        (str(NOON_S), NOON_S, "a negative number of seconds, or more than ten years"),
+        (float("inf"), NOON_S, "a negative number of seconds, or more than ten years"),
+        ("an hour", NOON_S, "no number of seconds"),
+        ("2026-01-31T12:00:00Z", NOON_S, "no number of seconds"),
+        (True, NOON_S, "no number of seconds"),
+        ([3600], NOON_S, "no number of seconds"),
+        ("3600", "soon", "this counts from issued, and of that: this is no ISO 8601 time"),
+        ("3600", "60", "this counts from issued, and of that: this is a number of seconds from some moment on"),
+        ("315360000", "2095-01-01T00:00:00Z", "this falls in the year 2104"),
+    ],
+)
+def test_a_duration_that_is_none_is_one_problem(expires_in, issued, reason):
+    row, _ = lasting(expires_in, issued)
+
+    assert codes(row) == [("expires_in", Code.BAD_DATE)]
+    assert reason in row.issues[0].reason
+
+
+@pytest.mark.parametrize(
+    ("time", "spec", "message"),
+    [
+        ("expiresAt", {"column": "expires_in", "format": "expires_in"}, "a duration is nothing without its moment"),
+        ("issuedAt", {"column": "expires_in", "format": "expires_in"}, "a duration is nothing without its moment"),
+        ("issuedAt", EXPIRES_IN, "no effect there"),
+        ("expiresAt", {"column": "expires_in", "since": "issued"}, "since has no effect there"),
+        ("expiresAt", {**EXPIRES_IN, "since": "isued"}, "no column isued"),
+        ("expiresAt", {**EXPIRES_IN, "since": "$.issued"}, "no column $.issued"),
+        ("expiresAt", {**EXPIRES_IN, "default": "an hour"}, "expiresAt.default: this is no number of seconds"),
+    ],
+)
+def test_a_duration_that_no_row_could_have_stops_before_the_first_row(time, spec, message):
+    mapping = {**GIVEN_REFS, "oauth2AuthorizationCode": {"accessToken": {"token": "access_token", time: spec}}}
+
+    with pytest.raises(ImporterError) as caught:
+        mapped({**TOKENS, "expires_in": "3600", "issued": NOON_S}, mapping=mapping)
+
+    assert message in str(caught.value)
+
+
 def test_a_time_without_a_zone_is_noted_when_one_is_met():
     columns = [*TOKENS, "access_token_expires_at"]
     mapper = Mapper(None, columns, source="tokens.csv")

@@ -25,6 +25,21 @@ def current(sandbox: Sandbox, group: str) -> dict[str, object]:
     return dict(connection["current"])
 
 
+def basic_row(**more: str) -> dict[str, str]:
+    refs = {"provider": "freshdesk", "group_ref": "g1", "consumer_ref": "u1", "metadata.workspace": "acme"}
+    return {**refs, "username": "fake-u", **more}
+
+
+def client_row(**more: str) -> dict[str, str]:
+    refs = {"provider": "marketo", "group_ref": "g1", "consumer_ref": "u1", "metadata.workspace": "acme"}
+    return {**refs, "client_id": "fake-i", **more}
+
+
+def grant_row(**more: str) -> dict[str, str]:
+    refs = {"provider": "sugarCRM", "group_ref": "g1", "consumer_ref": "u1", "metadata.workspace": "https://a.example"}
+    return {**refs, "username": "fake-u", "client_id": "fake-i", "client_secret": "fake-s", **more}
+
+
 # changed rows
 
 
@@ -47,27 +62,9 @@ def current(sandbox: Sandbox, group: str) -> dict[str, object]:
             token_row(1, **{"metadata.team": "b"}),
             {"providerMetadata"},
         ),
-        (
-            {"provider": "freshdesk", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-p",
-             "metadata.workspace": "acme"},
-            {"provider": "freshdesk", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-q",
-             "metadata.workspace": "acme"},
-            {"basicAuth"},
-        ),
-        (
-            {"provider": "marketo", "group_ref": "g1", "consumer_ref": "u1", "client_id": "fake-i",
-             "client_secret": "fake-s", "metadata.workspace": "acme"},
-            {"provider": "marketo", "group_ref": "g1", "consumer_ref": "u1", "client_id": "fake-i",
-             "client_secret": "fake-t", "metadata.workspace": "acme"},
-            {"oauth2ClientCredentials"},
-        ),
-        (
-            {"provider": "sugarCRM", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-p",
-             "client_id": "fake-i", "client_secret": "fake-s", "metadata.workspace": "https://a.example"},
-            {"provider": "sugarCRM", "group_ref": "g1", "consumer_ref": "u1", "username": "fake-u", "password": "fake-q",
-             "client_id": "fake-i", "client_secret": "fake-s", "metadata.workspace": "https://a.example"},
-            {"oauth2PasswordCredentials"},
-        ),
+        (basic_row(password="fake-p"), basic_row(password="fake-q"), {"basicAuth"}),
+        (client_row(client_secret="fake-s"), client_row(client_secret="fake-t"), {"oauth2ClientCredentials"}),
+        (grant_row(password="fake-p"), grant_row(password="fake-q"), {"oauth2PasswordCredentials"}),
     ],
     ids=["key", "workspace", "key and workspace", "metadata of a token", "basic", "client", "password grant"],
 )  # fmt: skip

@@ -70,6 +70,9 @@ TROUBLES: dict[int, set[Code]] = {
     49: {Code.API_REJECTED},
     50: {Code.API_REJECTED},
     51: {Code.API_REJECTED},
+    53: {Code.ENCRYPTED},
+    54: {Code.MASKED},
+    55: {Code.BAD_TOKEN},
 }
 """Row of troubles.csv -> its codes; every other row is a good one."""
 
@@ -87,10 +90,11 @@ CODES_OF: dict[str, dict[int, set[Code]]] = {
     "troubles.toml": TROUBLES_BY_MAPPING,
     **{sample: {} for sample in GOOD},
 }
-DUPLICATE_ROW, ROWS_OF_TROUBLES = 44, 52
+DUPLICATE_ROW, ROWS_OF_TROUBLES = 44, 56
 
 NOT_IN_A_SAMPLE = {
     Code.FIELD_TOO_LONG: "takes a field of a megabyte",
+    Code.CANNOT_DECRYPT: "takes a key in the environment",
     Code.EXISTS: "takes a connection that is there already, and policy.existing = fail",
     Code.CHANGED: "takes a ledger in which the row is done with other credentials",
     Code.STALE: "takes a ledger in which these credentials were replaced",

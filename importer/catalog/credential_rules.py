@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 
 from importer.api.models import BLOCKS, AuthScheme, GenerateRequest, Token
-from importer.catalog.findings import NOTHING, Finding, Findings, Sheet, blank, error, is_blank, reveal, warning
+from importer.api.wire import _plain as reveal  # the one place that reveals a secret
+from importer.catalog.findings import NOTHING, Finding, Findings, Sheet, blank, error, is_blank, warning
 from importer.catalog.metadata_rules import unlisted
 from importer.catalog.quirks import (
     CUSTOM_LISTS,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from importer.catalog.quirks import NUMBERED_WORKSPACES, OTHER_URLS
 
@@ -19,6 +19,9 @@ TEMPLATE = re.compile(r"\{\{\s*\.?(\w+)\s*\}\}")
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?")
+_LONGEST = 2_000
+"""Characters that an address may have."""
+
 _TOP_LEVEL = (".com", ".net", ".org", ".io")
 """Ends of whole hosts. A label may have dots, as `acme--dev.sandbox` and `rest.eu` have, but not these ends."""
 
@@ -47,14 +50,13 @@ class Shape:
     """The shape of one provider's workspace.
 
     `judge` is the rule of its kind; `templates` are the hosts or addresses that hold it, the catalog's own first;
-    `endings` are what follows a label in a host, `domains` their last two parts; `path` is what follows a base URL.
+    `domains` are the last two parts of the hosts that hold a label; `path` is what follows a base URL.
     """
 
     kind: Kind
     judge: Callable[["Shape", str], Oddity | None]
     templates: tuple[str, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
-    endings: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     path: str = ""
     numbered: bool = False
@@ -81,12 +83,14 @@ class Shape:
 
     def cut_out(self, address: str) -> str | None:
         """The workspace in a URL or in a host; None where it is not one of this provider's."""
-        host = _host(address)
-        if host is None or self.kind is Kind.HOST:
+        if (host := _host(address)) is None:
+            return None
+        if self.kind is Kind.HOST:
             return host
         if self.kind is Kind.URL:
             return _base_url(address, self.path)
-        whole = host if self.kind is Kind.LABEL else host + _path(address)
+        host = host.partition(":")[0]
+        whole = host if self.kind is Kind.LABEL else host + _parts(address).path
         matches = (pattern.match(whole) for pattern in self.patterns)
         return next((match[1] for match in matches if match), None)
 
@@ -100,14 +104,13 @@ def read_shape(provider: str, urls: Iterable[str], *, declared: bool) -> Shape |
     kind = next(kind for kind in (Kind.URL, Kind.HOST, Kind.LABEL, Kind.ID) if any(kind is own for own, _ in templates))
     own = [url for of, url in templates if of is kind]
     parts = tuple(dict.fromkeys(_part(kind, url) for url in (*own, *OTHER_URLS.get(provider, ()))))
-    endings = tuple(dict.fromkeys(_ending(part) for part in parts)) if kind is Kind.LABEL else ()
+    domains = dict.fromkeys(_domain(part) for part in parts) if kind is Kind.LABEL else {}
     return Shape(
         kind,
         _ODDITIES[kind],
         parts,
         tuple(_pattern(part, whole=kind is Kind.LABEL) for part in parts) if kind in {Kind.LABEL, Kind.ID} else (),
-        tuple(ending for ending in endings if ending),
-        tuple(dict.fromkeys(_domain(ending) for ending in endings if ending)),
+        tuple(domain for domain in domains if domain),
         own[0][own[0].index("}}") + 2 :].partition("/")[2] if kind is Kind.URL else "",
         provider in NUMBERED_WORKSPACES,
     )
@@ -145,15 +148,10 @@ def _part(kind: Kind, url: str) -> str:
     return url[:end].partition("://")[2] or url[:end]
 
 
-def _ending(part: str) -> str:
-    """What follows the label: `.zendesk.com`; "" where it is itself an input, as with talkdesk."""
-    ending = next(part[match.end() :] for match in TEMPLATE.finditer(part) if match[1] == WORKSPACE)
-    tail = TEMPLATE.split(ending)[-1]
-    return tail.casefold() if tail.count(".") >= 2 or (tail == ending and "." in tail) else ""
-
-
-def _domain(ending: str) -> str:
-    return ".".join(ending.lstrip(".-").split(".")[-2:])
+def _domain(part: str) -> str:
+    """The domain that a label stands in: `zendesk.com`; "" where that is an input too, as with talkdesk."""
+    tail = re.split(r"[.-]", TEMPLATE.split(part)[-1], maxsplit=1)[-1]
+    return ".".join(tail.casefold().split(".")[-2:]) if "." in tail else ""
 
 
 def _pattern(part: str, *, whole: bool) -> re.Pattern[str]:
@@ -169,17 +167,18 @@ def _pattern(part: str, *, whole: bool) -> re.Pattern[str]:
 # --- reading addresses ---
 
 
+def _parts(text: str) -> SplitResult:
+    """The parts of a URL, or of one without its scheme."""
+    return urlsplit(text if "://" in text else f"//{text}")
+
+
 def _host(text: str) -> str | None:
-    """The host of a URL or of what looks like one without its scheme, in lower case; None where there is none."""
+    """The host of an address in lower case, with its port if it has one; None where there is none."""
     try:
-        host = urlsplit(text if "://" in text else f"//{text}").hostname
+        host = _parts(text).netloc.rpartition("@")[2].casefold().rstrip(".")
     except ValueError:
         return None
-    return host.rstrip(".") if host and _HOST.fullmatch(host.rstrip(".")) else None
-
-
-def _path(text: str) -> str:
-    return urlsplit(text if "://" in text else f"//{text}").path
+    return host if len(text) <= _LONGEST and _HOST.fullmatch(host) else None
 
 
 def _base_url(text: str, path: str) -> str:
@@ -197,7 +196,7 @@ def _odd_label(shape: Shape, text: str) -> Oddity | None:
     folded, wanted = text.casefold().rstrip("."), f"only the <workspace> of {shape.template} is wanted"
     if "/" in text:
         return Oddity(True, f"this is an address, and {wanted}", _shorter(shape, text))
-    if folded in shape.domains or folded.endswith((*shape.endings, *(f".{domain}" for domain in shape.domains))):
+    if f".{folded}".endswith(tuple(f".{domain}" for domain in shape.domains)):
         return Oddity(True, f"this ends with the provider's own domain, and {wanted}", _shorter(shape, text))
     if not _HOST.fullmatch(text):
         return Oddity(

@@ -107,7 +107,7 @@ RULES: tuple[Rule, ...] = (
     # Random tokens have dots and stars too (those of Salesforce, those of Microsoft): only a short one with three in a
     # row is a mask, as ab12...yz89 is.
     _masked(
-        "mask_part", ISSUED, r".{0,40}(?:\.\.\.|\*\*\*).{0,8}\Z|.*(?:\*{5}|••|●●|…)", "a part of it is left out",
+        "mask_part", ISSUED, r".{0,20}(?:\.\.\.|\*\*\*).{0,8}\Z|.*(?:\*{5}|••|●●|…)", "a part of it is left out",
         marks=("...", "***", "••", "●●", "…"),
     ),
     _bad(
@@ -189,7 +189,7 @@ class Check:
         joined = " ".join(texts)
         suspects = set(filter(self._begin.match, texts))
         for mark in self._marks:
-            if mark in joined:
+            if mark[0] in joined and mark in joined:  # one character is found ten times as fast as two
                 suspects.update(text for text in texts if mark in text)
         if self._printable and _has_unseen(joined):
             suspects.update(text for text in texts if not text.isprintable())

@@ -46,18 +46,18 @@ _REASONS = (
      "the user or the password is refused", "Check both in the URL; @ / : in a password are written %40 %2F %3A."),
     (r"database .* does not exist|\b1049\b|\b3D000\b", "there is no database of that name", "Check the URL."),
     (r"timeout expired|timed out", "it does not answer", "Check host, port and firewall."),
-    (r"[Rr]efused|No such file or directory|\b2003\b", "nothing listens there", "Check host and port."),
     (r"resolve|translate host|getaddrinfo|Name or service", "its host is not known", "Check the URL."),
+    (r"[Rr]efused|No such file or directory|\b2003\b", "nothing listens there", "Check host and port."),
     (r"pg_hba|SSL|TLS|encryption", "it refuses this connection", "Ask for TLS: add ?sslmode=require to the URL."),
     (r"invalid (connection|URI query)|unexpected keyword", "the URL has a parameter that is not known",
      "Remove what follows the ? in it."),
     (r"\b42P01\b|\b1146\b|no such table", "the query names a table that is not there", "Check schema and spelling."),
     (r"\b42703\b|\b1054\b|no such column", "the query names a column that is not there",
      "Check its spelling; texts stand in single quotes."),
-    (r"\b42883\b|\b1305\b|no such function", "the query calls a function that is not there", "Check its spelling."),
+    (r"\b42883\b|\b1305\b|\b1630\b|no such function", "the query calls a function that is not there", "Check it."),
     (r"\b42601\b|\b1064\b|syntax error|incomplete input|one statement", "the query is no single, sound SELECT",
      "Try it in the database's own client."),
-    (r"\b42501\b|\b1142\b|\b1143\b", "the user may not read what the query names", "Grant SELECT on it."),
+    (r"\b42501\b|\b1044\b|\b1142\b|\b1143\b", "the user may not read what the query names", "Grant SELECT on it."),
     (r"\b25006\b|\b1792\b|readonly", "the query writes, and only reading is allowed", "Give a SELECT."),
     (r"not a database", "the file is no SQLite database", "Check the path."),
     (r"too (large|small|long)|out of range|Could not decode",
@@ -133,10 +133,8 @@ class SqlSource:
     def _connect(self) -> Connection:
         options: dict[str, Any] = {"connect_timeout": CONNECT_S}
         if self._database == "sqlite":
-            options = {
-                "timeout": CONNECT_S,
-                "check_same_thread": False,
-            }  # one thread at a time, but not always the same
+            # one thread at a time, but not always the same
+            options = {"timeout": CONNECT_S, "check_same_thread": False}
         try:
             engine = create_engine(self._url, poolclass=NullPool, hide_parameters=True, connect_args=options)
         except ImportError:
