@@ -269,6 +269,41 @@ def report(**given: Any) -> int:
 
 
 @importer.command()
+@click.argument("name", required=False)
+@_places
+@_target
+@_json
+def providers(**given: Any) -> int:
+    """List the providers of the platform's catalog; with NAME, what a row of that provider needs.
+
+    \b
+    Example: importer providers salesforce
+    """
+    from importer.commands import providers as providers_
+    from importer.provider_words import catalog_lines, provider_as_json, provider_lines
+
+    found = providers_(_config(given))
+    console = _console(as_json=given["as_json"])
+    if found.age_s:
+        console.say(f"the API does not answer: this is the catalog of {found.age_s / 3600:.0f} hours ago")
+    if given["name"] is None:
+        for line in catalog_lines(found.catalog):
+            console.data(line)
+        for name in found.catalog.providers if given["as_json"] else ():
+            console.emit("provider", provider_as_json(found.catalog, name))
+        return Exit.DONE
+    if found.catalog.describe(given["name"]) is None:
+        near = found.catalog.nearest_provider(given["name"])
+        hint = f"Did you mean {near}?" if near else "importer providers lists them all."
+        raise ConfigError("the catalog has no provider of this name", hint=hint)
+    for line in provider_lines(found.catalog, given["name"]):
+        console.data(line)
+    if given["as_json"]:
+        console.emit("provider", provider_as_json(found.catalog, given["name"]))
+    return Exit.DONE
+
+
+@importer.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
 def init(path: Path) -> int:
     """Write a commented config to start from, to PATH (config.toml).

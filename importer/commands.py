@@ -1,21 +1,30 @@
 """The library's front door: what each verb of the command line does, as a function that returns a typed result."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from importer.api.client import ConnectionsClient
 from importer.api.wire import Digests
+from importer.catalog import Catalog
+from importer.catalog.cache import default_path, load, save
+from importer.clock import Clock
 from importer.config import Config, environment
-from importer.errors import ConfigError, LedgerError
+from importer.errors import ApiRefused, ConfigError, LedgerError
 from importer.events import Listener
 from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
+from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
 from importer.planner import Planner, PlanPolicy, open_inputs
+from importer.project import fetch_catalog
 from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports, write_summary
+from importer.retry import Backoff
 from importer.runner import Runner, RunOptions
 from importer.session import open_session
 from importer.spool import Spool
@@ -160,6 +169,40 @@ def rollback(
         if not any(run.run_id == of_run and run.verb == "run" for run in ledger.runs(1_000_000)):
             raise LedgerError(f"{config.ledger_path} knows of no run {of_run}", hint="importer status lists its runs.")
         return asyncio.run(go(ledger))
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The catalog, and how old it is: 0 seconds where it was fetched now."""
+
+    catalog: Catalog
+    age_s: float
+
+
+def providers(config: Config) -> Providers:
+    """The platform's catalog: fetched now (no key is needed) and kept, or the one that was kept before.
+
+    Raises ApiRefused where it can be had neither way.
+    """
+    clock = Clock()
+    path = default_path(config.api_root)
+
+    async def fetch() -> dict[str, Any]:
+        pacer = Pacer(FixedRate(UNLIMITED), Patience(), clock)
+        async with ConnectionsClient(
+            config.api_root, "", "", pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s
+        ) as client:
+            return await fetch_catalog(client, Backoff(2, config.retry.base_s, config.retry.cap_s), clock)
+
+    try:
+        document = asyncio.run(fetch())
+    except ApiRefused:
+        kept = load(path)
+        if kept is None:
+            raise
+        return Providers(kept[0], clock.now() - kept[1])
+    save(path, json.dumps(document).encode(), clock.now())
+    return Providers(Catalog.read(document), 0.0)
 
 
 def _with_a_ledger(config: Config) -> Config:

@@ -1,4 +1,7 @@
-"""The project behind a name and a key: whether they are right, and the id that entries are kept under."""
+"""Reads that come before any row: the project behind a name and a key, and the catalog of providers."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from importer.api.client import ConnectionsClient
 from importer.api.models import Project
@@ -7,6 +10,8 @@ from importer.clock import Clock
 from importer.errors import ApiRefused
 from importer.existing import said_of
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, until_done
+
+T = TypeVar("T")
 
 
 def refused(answer: Answer[object]) -> ApiRefused:
@@ -23,14 +28,23 @@ def refused(answer: Answer[object]) -> ApiRefused:
 
 async def find_project(client: ConnectionsClient, backoff: Backoff, clock: Clock) -> Project:
     """One cheap read of the project, tried again while the API does not answer. Raises ApiRefused."""
-    found: Project | None = None
+    return await _read(client.project, backoff, clock)
+
+
+async def fetch_catalog(client: ConnectionsClient, backoff: Backoff, clock: Clock) -> dict[str, Any]:
+    """The catalog of providers as the API gives it, tried again while it does not answer. Raises ApiRefused."""
+    return await _read(client.providers, backoff, clock)
+
+
+async def _read(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, clock: Clock) -> T:
+    found: list[T] = []
     tries = 0
 
     async def ask() -> Wait | None:
-        nonlocal found, tries
-        answer = await client.project()
-        if answer.value:
-            found = answer.value
+        nonlocal tries
+        answer = await ask_for()
+        if answer.value is not None:
+            found.append(answer.value)
             return None
         if answer.status in REFUSES_THE_KEY:
             raise refused(answer)
@@ -44,5 +58,4 @@ async def find_project(client: ConnectionsClient, backoff: Backoff, clock: Clock
         return Wait(delay_s)
 
     await until_done(ask, clock.sleep)
-    assert found is not None  # noqa: S101 - the loop ends with one or raises
-    return found
+    return found[0]

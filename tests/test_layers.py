@@ -18,7 +18,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("sending", "session"),
     ("worker", "console"),
     ("runner", "status", "verifier", "undo"),
-    ("commands",),
+    ("commands", "provider_words"),
     ("demo",),
     ("cli",),
     ("__main__",),

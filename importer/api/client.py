@@ -56,7 +56,7 @@ class ConnectionsClient:
         self._project = f"{self._root}/projects/{quote(project, safe='')}"
         self._in_flight = asyncio.Semaphore(workers)
         headers = {
-            "X-Api-Key": api_key,
+            **({"X-Api-Key": api_key} if api_key else {}),  # the catalog is open to all
             "User-Agent": f"importer/{__version__}",
             "X-Amp-Client": "importer",
             "X-Amp-Client-Version": __version__,
