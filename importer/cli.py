@@ -49,7 +49,9 @@ def run_command(arguments: list[str]) -> int:
         # whoever read our output has gone: nothing more can be said, and the interpreter must not try
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BUG
-    except Exception as error:
+    except Exception as error:  # the last stop: a traceback of ours must not print a value
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]  # a bug in a worker comes wrapped in those of the workers it took along
         click.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
         click.echo(f"{type(error).__name__} (its text is withheld: it could hold a credential)", err=True)
         click.echo(

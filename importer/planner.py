@@ -180,6 +180,8 @@ class Planner:
         for row in rows:
             if row.identity != wanted[row.place.row].identity:
                 raise SourceLost(f"{row.place} changed while it was being sent", hint="Run again.")
+        if len(rows) != len(wanted):
+            raise SourceLost(f"{chunk.source} changed while it was being sent", hint="Run again.")
         return [self._job(row, wanted[row.place.row].action) for row in rows]
 
     def _decide_chunk(self, source_no: int, chunk: Chunk) -> _Verdicts:

@@ -368,3 +368,15 @@ def test_a_refresh_token_of_an_earlier_run_is_not_imported_under_another_key(
 
     assert codes(home) == ["shared_token"]
     assert sandbox.count() == 1
+
+
+def test_a_refresh_token_that_made_no_connection_may_go_to_its_rightful_key(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The row was refused, and then its owner found that the token is another customer's."""
+    write_csv(home / "rows.csv", [token_row(1, provider="nobody")])
+    assert importer("run", "rows.csv").exit_code == 3
+    write_csv(home / "rows.csv", [token_row(2, refresh_token="fake-refresh-1")])
+
+    assert importer("run", "rows.csv").exit_code == 0
+    assert sandbox.count("g2") == 1

@@ -153,7 +153,7 @@ class Ledger(Protocol):
         """The entry of each identity, None where there is none, in the same order."""
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
-        """Which key of this target a refresh token was sent under before."""
+        """Which key of this target has, or may have, a connection with a refresh token."""
 
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""

@@ -175,9 +175,10 @@ class SqliteLedger:
         return [row and _entry(row) for row in rows]
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
-        """Which key of this target a refresh token was sent under before."""
+        """Which key of this target has, or may have, a connection with a refresh token."""
         statement = (
-            "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ? LIMIT 1"
+            "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ?"
+            " AND state IN ('created', 'sending', 'unknown') LIMIT 1"
         )
         with _explained(self.path, LedgerLost):
             found = ((digest, self._one(statement, (digest, self._target))) for digest in refresh_digests)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, LedgerLost
 from importer.ledger.base import Ledger, Write
 
 FLUSH_S = 0.2
@@ -34,7 +34,7 @@ class LedgerWriter:
         self._waiting: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._closing = False
-        self._error: ImporterError | None = None
+        self._error: Exception | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._task: asyncio.Task[None] | None = None
 
@@ -49,6 +49,8 @@ class LedgerWriter:
         if self._task:
             await self._task
         self._thread.shutdown()
+        if self._error and not isinstance(self._error, ImporterError):
+            raise self._error
 
     def put(self, *writes: Write) -> None:
         """Hand in what happened; it is on disk within FLUSH_S, or the run stops."""
@@ -91,6 +93,10 @@ class LedgerWriter:
             except ImporterError as error:
                 self._error = error
                 self._failed(error)
+            except Exception as error:
+                # a bug: whoever waits must hear of it, and nothing more may be sent
+                self._error = error
+                self._failed(LedgerLost("the ledger could not be written, by a mistake of ours", hint="Run again."))
         for done in waiting:
             if done.cancelled():
                 continue
