@@ -418,7 +418,6 @@ def _typed() -> list[str]:
 
 def _calm_collector() -> None:
     """A chunk makes 100,000 objects that live together and die together: looking at them each 700 costs a third."""
-    gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 

@@ -20,7 +20,7 @@ from importer.events import Listener
 from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
 from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
-from importer.planner import Planner, PlanPolicy, open_inputs
+from importer.planner import Inputs, Planner, PlanPolicy, open_inputs
 from importer.project import fetch_catalog
 from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports, write_summary
@@ -39,8 +39,8 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
     Raises ImporterError where the config or a source cannot be used at all.
     """
     options = options or RunOptions()
-    inputs = open_inputs(config)
     with ExitStack() as held:
+        inputs = held.enter_context(closing(open_inputs(config)))
         spool = Spool()
         held.callback(spool.close)
         ledger = _known_ledger(config)
@@ -83,17 +83,16 @@ def run(
     """
     options = options or RunOptions()
     key = _key(config, env)
-    inputs = open_inputs(config)
 
-    async def go(ledger: SqliteLedger, spool: Spool) -> RunSummary:
+    async def go(inputs: Inputs, ledger: SqliteLedger, spool: Spool) -> RunSummary:
         async with open_session(config, key, ledger, online=options.checks == "online") as session:
             with closing(ledger.reader()) as view:
                 digests = Digests(ledger.key)
                 planner = Planner(inputs, ledger=view, spool=spool, digests=digests, policy=_policy(config, options))
                 return await Runner(session, planner, spool, options, listener or Listener()).go()
 
-    with _locked(config) as ledger, closing(Spool()) as spool:
-        return asyncio.run(go(ledger, spool))
+    with closing(open_inputs(config)) as inputs, _locked(config) as ledger, closing(Spool()) as spool:
+        return asyncio.run(go(inputs, ledger, spool))
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> str:

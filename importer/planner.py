@@ -68,6 +68,11 @@ class Inputs:
     mappers: Sequence[Mapper]
     stamps: Sequence[Hashable]
 
+    def close(self) -> None:
+        """Let go of streams and connections."""
+        for source in self.sources:
+            source.close()
+
 
 def open_inputs(config: Config) -> Inputs:
     """The sources of a config, their headers checked. Raises SourceError and ConfigError; nothing is made or sent."""

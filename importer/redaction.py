@@ -64,7 +64,7 @@ def shares_a_piece(text: str, secrets: Iterable[str]) -> bool:
     Encodings: JSON-escaped, URL-encoded, HTML-escaped, hex, base64 at each of the three alignments. A secret shorter
     than PIECE counts as a whole.
     """
-    folded = text.casefold()
+    folded = _fold(text)
     return any(piece in folded for secret in secrets for form in _encodings(secret) for piece in _pieces(form))
 
 
@@ -85,8 +85,13 @@ def _encodings(secret: str) -> set[str]:
     return {form for form in forms if form} | {form.replace("+", "-").replace("/", "_") for form in forms if form}
 
 
+def _fold(text: str) -> str:
+    """Without case, also for letters that have another one only in one direction, such as a dotless i."""
+    return text.upper().casefold()
+
+
 def _pieces(form: str) -> set[str]:
-    folded = form.casefold()
+    folded = _fold(form)
     if len(folded) < 3:
         return set()  # "a" is in every text: a secret of one or two characters cannot be looked for
     return {folded[start : start + PIECE] for start in range(max(1, len(folded) - PIECE + 1))}

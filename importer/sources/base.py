@@ -50,5 +50,8 @@ class Source(Protocol):
     def chunks(self, size: int = CHUNK_ROWS) -> Iterator[Chunk]:
         """All rows from the first, in order. Raises SourceError where the rest cannot be read at all."""
 
+    def close(self) -> None:
+        """Let go of what reading has opened: a stream, a connection. It is not read again."""
+
     def stamp(self) -> Hashable:
         """What tells one content from another: size, time and inode of a file; None where it cannot be known."""

@@ -79,6 +79,11 @@ class JsonSource:
         finally:
             reading.close()
 
+    def close(self) -> None:
+        """Close the stream, where it is one."""
+        if self._stream is not None:
+            self._stream.close()
+
     def stamp(self) -> Hashable:
         """What tells this content of the file from another; None for a stream."""
         return stamp(self._path) if self._path and self.repeatable else None

@@ -42,6 +42,9 @@ class ParquetSource:
                 yield Chunk(self.name, range(row, row + len(frame)), frame, [])
                 row += len(frame)
 
+    def close(self) -> None:
+        """Nothing stays open between two readings."""
+
     def stamp(self) -> Hashable:
         """What tells this content of the file from another."""
         return stamp(self._path)

@@ -112,6 +112,10 @@ class SqlSource:
                 yield Chunk(self.name, range(row, row + len(rows)), _frame(rows, list(result.keys())), [])
                 row += len(rows)
 
+    def close(self) -> None:
+        """Hang up."""
+        self._held.close()
+
     def stamp(self) -> None:
         """Unknown: what a query gives cannot be told without reading it."""
 
