@@ -18,6 +18,10 @@ from importer.ledger import SqliteLedger
 from importer.sandbox import Sandbox
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="The crash tests with 3,000 rows and five seeds.")
+
+
 class MovedClock(Clock):
     """A clock on which sleeping is the only thing that takes time; `late_s` is how much later a sleep ends."""
 

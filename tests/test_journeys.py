@@ -141,25 +141,33 @@ def test_all_faults_together_end_with_every_row_exactly_once(seed: int, home: Pa
         assert owners_are_right(box)
 
 
-def test_kill_9_at_any_moment_loses_and_doubles_nothing(home: Path, start: Start) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One crash test with few rows; with --thorough, five with 3,000 rows and 12 kills each."""
+    if "crash" in metafunc.fixturenames:
+        thorough = metafunc.config.getoption("thorough")
+        metafunc.parametrize("crash", [(seed, 3_000, 12) for seed in range(1, 6)] if thorough else [(5, 400, 4)])
+
+
+def test_kill_9_at_any_moment_loses_and_doubles_nothing(crash: tuple[int, int, int], home: Path, start: Start) -> None:
     """A server that loses answers, a process that is killed again and again; in the end every row is there once."""
-    count = 400
+    seed, count, kills = crash
     write_csv(home / "rows.csv", [(token_row if n % 3 else key_row)(n) for n in range(count)])
-    moments = random.Random(5)
-    faults = dict.fromkeys(LOSING, 0.02)
-    with Sandbox(faults=faults, seed=5, slow_s=0.5) as box:
+    moments = random.Random(seed)
+    with Sandbox(faults=dict.fromkeys(FAULTS, 0.02), seed=seed, slow_s=0.5) as box:
         killed = 0
-        for _ in range(30):
-            process = start("run", "rows.csv", "--rate", "150", "--quiet", **box.environment())
+        for _ in range(kills + 30):
+            process = start(
+                "run", "rows.csv", "--rate", "150" if count < 1_000 else "250", "--quiet", **box.environment()
+            )
             try:
-                process.wait(moments.uniform(1.2, 2.2) if killed < 4 else 60)
+                process.wait(moments.uniform(1.2, 2.4) if killed < kills else 60)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 killed += 1
             process.communicate()
             if process.returncode == 0:
                 break
-        assert killed == 4
+        assert killed == kills
         assert process.returncode == 0
         assert groups(box) == {f"g{n}": 1 for n in range(count)}
         assert owners_are_right(box)
