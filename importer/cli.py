@@ -90,6 +90,7 @@ _reading = _options(
     click.argument("source", nargs=-1),
     click.option("--provider", help="For a file whose rows are all of one provider."),
     click.option("--rows", type=click.IntRange(1), metavar="N", help="Only the first N rows of the source."),
+    click.option("--strict", is_flag=True, help="Take warnings for errors: such rows are not sent."),
     click.option("--only", type=click.Choice(["all", "new", "unfinished"]), default="all", show_default=True,
                  help="Which rows are taken up."),
 )  # fmt: skip
@@ -138,7 +139,9 @@ def run(**given: Any) -> int:
     _calm_collector()
     config = _config(given)
     console = _console(as_json=given["as_json"], quiet=given["quiet"])
-    options = RunOptions(only=given["only"], rows=given["rows"], checks=given["checks"], yes=given["yes"])
+    options = RunOptions(
+        only=given["only"], rows=given["rows"], checks=given["checks"], strict=given["strict"], yes=given["yes"]
+    )
     summary = run_(config, options, console)
     console.summary(summary, report=_shown(config.report_dir / "errors.csv"), command=["importer", *_typed()])
     return summary.exit_code
@@ -163,7 +166,7 @@ def plan(**given: Any) -> int:
     _calm_collector()
     config = _config(given)
     console = _console(as_json=given["as_json"], quiet=given["quiet"])
-    found = plan_(config, RunOptions(only=given["only"], rows=given["rows"]), console)
+    found = plan_(config, RunOptions(only=given["only"], rows=given["rows"], strict=given["strict"]), console)
     command = ["importer", "run", *[word for word in _typed() if word not in ("plan", "--json", "--quiet")]]
     console.plan(found, rate=config.limits.rate, report=_shown(config.report_dir / "plan-errors.csv"), command=command)
     return found.exit_code

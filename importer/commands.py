@@ -3,18 +3,20 @@
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from importer.api.client import ConnectionsClient
 from importer.api.wire import Digests
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
-from importer.config import Config, environment
+from importer.config import LOOPBACK, Config, environment
 from importer.errors import ApiRefused, ConfigError, LedgerError
 from importer.events import Listener
 from importer.keys import read_key
@@ -26,7 +28,7 @@ from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports, write_summary
 from importer.retry import Backoff
 from importer.runner import Runner, RunOptions
-from importer.session import open_session
+from importer.session import Session, open_session
 from importer.spool import Spool
 from importer.summary import PlanSummary, RunSummary
 from importer.undo import Rollback, RollbackSummary
@@ -47,15 +49,34 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
         if ledger:
             held.callback(ledger.close)
         digests = Digests(ledger.key if ledger else secrets.token_bytes(32))
-        planner = Planner(inputs, ledger=ledger, spool=spool, digests=digests, policy=_policy(config, options))
+        kept = load(default_path(config.api_root))
+        planner = Planner(
+            inputs,
+            ledger=ledger,
+            spool=spool,
+            digests=digests,
+            policy=_policy(config, options),
+            catalog=kept and kept[0],
+            notes=[_of_the_catalog(kept and time.time() - kept[1])],
+        )
         planner.read_all((listener or Listener()).planning)
         summary = planner.summary()
         write_errors(config.report_dir / "plan-errors.csv", spool.problems(planner.names))
+        write_errors(config.report_dir / "plan-warnings.csv", spool.problems(planner.names, "warnings"))
         return summary
 
 
+def _of_the_catalog(age_s: float | None) -> str:
+    """What is said of the catalog that rows are held against."""
+    if age_s is None:
+        return "no catalog of providers is at hand, so less was checked: importer providers fetches it"
+    hours = age_s / 3600
+    age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+    return f"rows were held against the catalog of providers of {age} ago"
+
+
 def _policy(config: Config, options: RunOptions) -> PlanPolicy:
-    return PlanPolicy(changed=config.policy.changed, only=options.only, rows=options.rows)
+    return PlanPolicy(changed=config.policy.changed, only=options.only, rows=options.rows, strict=options.strict)
 
 
 def _known_ledger(config: Config) -> SqliteLedger | None:
@@ -87,12 +108,36 @@ def run(
     async def go(inputs: Inputs, ledger: SqliteLedger, spool: Spool) -> RunSummary:
         async with open_session(config, key, ledger, online=options.checks == "online") as session:
             with closing(ledger.reader()) as view:
-                digests = Digests(ledger.key)
-                planner = Planner(inputs, ledger=view, spool=spool, digests=digests, policy=_policy(config, options))
+                catalog, notes = await _catalog_of(session, online=options.checks == "online")
+                planner = Planner(
+                    inputs,
+                    ledger=view,
+                    spool=spool,
+                    digests=Digests(ledger.key),
+                    policy=_policy(config, options),
+                    catalog=catalog,
+                    notes=notes,
+                )
                 return await Runner(session, planner, spool, options, listener or Listener()).go()
 
     with closing(open_inputs(config)) as inputs, _locked(config) as ledger, closing(Spool()) as spool:
         return asyncio.run(go(inputs, ledger, spool))
+
+
+async def _catalog_of(session: Session, *, online: bool) -> tuple[Catalog | None, list[str]]:
+    """The catalog that a run holds its rows against: live, else the one that was kept. None is no reason to stop."""
+    path = default_path(session.config.api_root)
+    if online:
+        try:
+            document = await fetch_catalog(session.client, session.backoff, session.clock)
+            if urlsplit(session.config.api_root).hostname not in LOOPBACK:  # a sandbox is another one tomorrow
+                save(path, json.dumps(document).encode(), session.clock.now())
+            return Catalog.read(document), []
+        except ApiRefused:
+            if session.pacer.stopped:
+                raise
+    kept = load(path)
+    return kept and kept[0], [_of_the_catalog(kept and session.clock.now() - kept[1])]
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> str:

@@ -57,6 +57,9 @@ class Console(Listener):
             self._print(f"  to send: {_rows(plan.to_send)}{_duration_at(plan.to_send, rate)}")
         for line in (*plan.samples, *plan.notes):
             self._print(f"  note: {line}")
+        if plan.warnings:
+            self._print(f"  {_counted(plan.warnings, 'warning')}: see {report.replace('errors', 'warnings')}")
+            self._problems(plan.common_warnings, plan.warnings)
         self._problems(plan.common, plan.problems)
         if plan.problems:
             self._print(f"{_counted(plan.problems, 'problem')} in all: see {report}")
@@ -160,6 +163,9 @@ class Console(Listener):
         self._end_bar()
         if plan.read:
             self.say(f"{_names(plan.sources)}: {_rows(plan.read)}, {_heads(plan)}")
+        if plan.warnings:
+            kinds = _join(f"{found.count:,} × {found.issue.code}" for found in plan.common_warnings)
+            self.say(f"  {_counted(plan.warnings, 'warning')}: {kinds} (importer plan tells more)")
         for note in plan.notes:
             self.say(f"  note: {note}")
 

@@ -7,11 +7,13 @@ the later one is refused there.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
+from importer.catalog import Catalog, Severity
 from importer.config import Config, environment
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
 from importer.errors import ConfigError, SourceError, SourceLost
@@ -33,6 +35,7 @@ class PlanPolicy:
     changed: Literal["update", "report"] = "update"
     only: Only = "all"
     rows: int | None = None
+    strict: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class _Verdicts:
 
     rows: list[SpooledRow] = field(default_factory=list)
     problems: list[ProblemRow] = field(default_factory=list)
+    warnings: list[ProblemRow] = field(default_factory=list)
     to_send: list[tuple[_Row, Action]] = field(default_factory=list)
 
 
@@ -96,9 +100,23 @@ class Planner:
     """Decides about rows, chunk by chunk, and keeps the decisions in the spool. For one thread."""
 
     def __init__(
-        self, inputs: Inputs, *, ledger: Ledger | None, spool: Spool, digests: Digests, policy: PlanPolicy
+        self,
+        inputs: Inputs,
+        *,
+        ledger: Ledger | None,
+        spool: Spool,
+        digests: Digests,
+        policy: PlanPolicy,
+        catalog: Catalog | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        """`ledger` is None where there is none yet: then every row is new."""
+        """`ledger` is None where there is none yet: then every row is new. Without a catalog less is checked.
+
+        `notes` are things to say that were found before the first row.
+        """
+        self._catalog = catalog or Catalog({})
+        self._now = datetime.now(UTC)
+        self._said = notes
         self.sources = inputs.sources
         self.names = [source.name for source in self.sources]
         self.one_pass = not all(source.repeatable for source in self.sources)
@@ -115,7 +133,7 @@ class Planner:
     @property
     def notes(self) -> list[str]:
         """What was assumed while mapping, said once each."""
-        return list(dict.fromkeys(note for mapper in self._mappers for note in mapper.notes))
+        return list(dict.fromkeys([*self._said, *(note for mapper in self._mappers for note in mapper.notes)]))
 
     def summary(self) -> PlanSummary:
         """What has been read and decided so far."""
@@ -204,7 +222,7 @@ class Planner:
         rows = self._without_known_keys(out, self._sound(source_no, mapped))
         for sound in self._without_known_tokens(out, rows):
             self._decide_row(out, sound)
-        self._spool.add(out.rows, out.problems)
+        self._spool.add(out.rows, out.problems, out.warnings)
         self._take_samples(out)
         return out
 
@@ -298,11 +316,27 @@ class Planner:
         if later is not None and decision.action is Action.POST:
             self._refuse(out, row.place, row.identity, [_shared_token(str(later))], kind="enter")
             return
+        if decision.action in (Action.POST, Action.PATCH) and self._catalog_refuses(out, row):
+            return
         out.rows.append(self._spooled(row, decision.action, decision.kind))
         if decision.issue:
             out.problems.append(ProblemRow(row.place, row.identity, decision.issue))
         if decision.action in TO_SEND:
             out.to_send.append((row, decision.action))
+
+    def _catalog_refuses(self, out: _Verdicts, row: _Row) -> bool:
+        """Hold a row that is to be sent against its provider: errors refuse it, warnings are noted."""
+        findings = self._catalog.check(row.request, now=self._now)
+        if not findings:
+            return False
+        column_of = self._mappers[row.place.source_no].column_of
+        named = [(found.severity, replace(found.issue, field=column_of(found.issue.field))) for found in findings]
+        errors = [issue for severity, issue in named if severity is Severity.ERROR or self._policy.strict]
+        if errors:
+            self._refuse(out, row.place, row.identity, errors, kind="enter")
+            return True
+        out.warnings += [ProblemRow(row.place, row.identity, issue) for _, issue in named]
+        return False
 
     def _spooled(self, row: _Row, action: Action, kind: str) -> SpooledRow:
         connection_id = row.entry.connection_id if row.entry else None

@@ -39,6 +39,7 @@ class RunOptions:
     only: Only = "all"
     rows: int | None = None
     checks: str = "online"
+    strict: bool = False
     yes: bool = False
 
 

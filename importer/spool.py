@@ -8,11 +8,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 from importer.ledger.base import ProblemRow
 from importer.outcomes import Code, Issue, Outcome, Stage, gist
 from importer.records import Identity, Place
+
+Table = Literal["problems", "warnings"]
 
 
 class Action(IntEnum):
@@ -80,6 +82,7 @@ class Spool:
             CREATE TABLE rows (source_no INT, row INT, action INT, provider TEXT, group_ref TEXT, consumer_ref TEXT,
                 connection_id TEXT, kind TEXT, fingerprint BLOB, PRIMARY KEY (source_no, row)) WITHOUT ROWID;
             CREATE TABLE problems (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
+            CREATE TABLE warnings (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
             BEGIN;
             """
         )
@@ -109,27 +112,16 @@ class Spool:
         """A later file brought this key: it counts from now on."""
         self._db.execute("REPLACE INTO keys VALUES (?, ?, ?, ?)", key)
 
-    def add(self, rows: Iterable[SpooledRow], problems: Iterable[ProblemRow] = ()) -> None:
-        """Note what was decided about some rows, and what is wrong with them."""
+    def add(
+        self, rows: Iterable[SpooledRow], problems: Iterable[ProblemRow] = (), warnings: Iterable[ProblemRow] = ()
+    ) -> None:
+        """Note what was decided about some rows, what is wrong with them, and what their owner should know."""
         self._db.executemany(
             "REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(r.source_no, r.row, int(r.action), *r.identity, r.connection_id, r.kind, r.fingerprint) for r in rows],
         )
-        self._db.executemany(
-            "INSERT INTO problems VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    p.place.source_no,
-                    p.place.row,
-                    p.issue.field,
-                    p.issue.code,
-                    p.issue.reason,
-                    p.issue.fix,
-                    p.issue.stage,
-                )
-                for p in problems
-            ],
-        )
+        for table, found in (("problems", problems), ("warnings", warnings)):
+            self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", map(_line, found))  # noqa: S608
 
     def get(self, source_no: int, row: int) -> SpooledRow | None:
         """One row."""
@@ -168,6 +160,10 @@ class Spool:
         """How many problems were found."""
         return int(self._db.execute("SELECT count(*) FROM problems").fetchone()[0])
 
+    def warning_count(self) -> int:
+        """How many warnings there are."""
+        return int(self._db.execute("SELECT count(*) FROM warnings").fetchone()[0])
+
     def rows(self) -> Iterator[SpooledRow]:
         """Every row, in order."""
         for row in self._db.execute("SELECT * FROM rows ORDER BY source_no, row"):
@@ -183,11 +179,11 @@ class Spool:
             spooled = _row(row)
             yield spooled, problems.of(spooled.source_no, spooled.row)
 
-    def problems(self, sources: Sequence[str]) -> Iterator[ProblemRow]:
-        """Every problem found so far, in the order of the rows."""
+    def problems(self, sources: Sequence[str], table: Table = "problems") -> Iterator[ProblemRow]:
+        """Every problem (or warning) found so far, in the order of the rows."""
         found = self._db.execute(
-            "SELECT p.source_no, p.row, field, code, reason, fix, stage, provider, group_ref, consumer_ref"
-            " FROM problems p JOIN rows r ON r.source_no = p.source_no AND r.row = p.row"
+            "SELECT p.source_no, p.row, field, code, reason, fix, stage, provider, group_ref, consumer_ref"  # noqa: S608
+            f" FROM {table} p JOIN rows r ON r.source_no = p.source_no AND r.row = p.row"
             " ORDER BY p.source_no, p.row, p.rowid"
         )
         for no, row, field, code, reason, fix, stage, *identity in found:
@@ -195,11 +191,12 @@ class Spool:
                 Place(sources[no], no, row), Identity(*identity), Issue(field, Code(code), reason, fix, Stage(stage))
             )
 
-    def worst(self, limit: int) -> list[tuple[int, int, int, Issue]]:
-        """The commonest problems: how many rows, and the source_no, row and problem of the first."""
+    def worst(self, limit: int, table: Table = "problems") -> list[tuple[int, int, int, Issue]]:
+        """The commonest problems (or warnings): how many rows, and the source_no, row and problem of the first."""
         found = self._db.execute(
-            "SELECT count(*) AS n, source_no, row, field, code, reason, fix, stage, min(source_no * 4294967296 + row)"
-            " AS first FROM problems GROUP BY code, field, gist(reason) ORDER BY n DESC, first LIMIT ?",
+            "SELECT count(*) AS n, source_no, row, field, code, reason, fix, stage,"  # noqa: S608 - our names
+            f" min(source_no * 4294967296 + row) AS first FROM {table}"
+            " GROUP BY code, field, gist(reason) ORDER BY n DESC, first LIMIT ?",
             (limit,),
         )
         return [
@@ -223,6 +220,11 @@ class _Grouped:
                 found.append(self._next.issue)
             self._next = next(self._problems, None)
         return found
+
+
+def _line(problem: ProblemRow) -> tuple[object, ...]:
+    place, issue = problem.place, problem.issue
+    return (place.source_no, place.row, issue.field, issue.code, issue.reason, issue.fix, issue.stage)
 
 
 def _row(row: Sequence[Any]) -> SpooledRow:

@@ -8,7 +8,7 @@ from typing import Any
 from importer.errors import ConfigError, Exit, ImporterError
 from importer.outcomes import Issue, Outcome
 from importer.records import Place
-from importer.spool import TO_SEND, Action, Spool
+from importer.spool import TO_SEND, Action, Spool, Table
 
 MASS_CHANGE_SHARE = 0.2
 MASS_CHANGE_ROWS = 20
@@ -22,6 +22,14 @@ class CommonProblem:
     count: int
     example: Place
     issue: Issue
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one object."""
+        issue = self.issue
+        return {
+            "count": self.count, "code": issue.code, "field": issue.field, "source": self.example.source,
+            "row": self.example.row, "message": issue.reason, "fix": issue.fix,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class PlanSummary:
     by_provider: Sequence[tuple[str, int, int]]
     problems: int
     common: Sequence[CommonProblem]
+    warnings: int = 0
+    common_warnings: Sequence[CommonProblem] = ()
     notes: Sequence[str] = ()
     samples: Sequence[str] = ()
     complete: bool = True
@@ -61,11 +71,9 @@ class PlanSummary:
             "rows": {head: getattr(self, head) for head in heads},
             "providers": {name: {"rows": rows, "to_send": to_send} for name, rows, to_send in self.by_provider},
             "problems": self.problems,
-            "common": [
-                {"count": c.count, "code": c.issue.code, "field": c.issue.field, "source": c.example.source,
-                 "row": c.example.row, "message": c.issue.reason, "fix": c.issue.fix}
-                for c in self.common
-            ],
+            "common": [common.as_json() for common in self.common],
+            "warnings": self.warnings,
+            "common_warnings": [common.as_json() for common in self.common_warnings],
             "notes": list(self.notes),
             "samples": list(self.samples),
         }  # fmt: skip
@@ -95,14 +103,20 @@ def summarise_plan(
         held_back=by_action[Action.NOT_SENT],
         by_provider=spool.by_provider(),
         problems=spool.problem_count(),
-        common=[
-            CommonProblem(n, Place(sources[source_no], source_no, row), issue)
-            for n, source_no, row, issue in spool.worst(5)
-        ],
+        common=_common(spool, sources, "problems"),
+        warnings=spool.warning_count(),
+        common_warnings=_common(spool, sources, "warnings"),
         notes=notes,
         samples=samples,
         complete=complete,
     )
+
+
+def _common(spool: Spool, sources: Sequence[str], table: Table) -> list[CommonProblem]:
+    return [
+        CommonProblem(n, Place(sources[source_no], source_no, row), issue)
+        for n, source_no, row, issue in spool.worst(5, table)
+    ]
 
 
 def refuse_a_mass_change(plan: PlanSummary, yes: bool) -> None:

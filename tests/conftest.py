@@ -1,6 +1,7 @@
 """What many tests start from: the sandbox on a real port, a ledger of one's own, and a clock that tests move."""
 
 import asyncio
+import gc
 import io
 import os
 import subprocess
@@ -37,6 +38,14 @@ class MovedClock(Clock):
     async def sleep(self, seconds: float) -> None:
         self.time += max(0.0, seconds) + self.late_s
         await asyncio.sleep(0)  # let the others see it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the catalog that the user of this machine has kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
@@ -107,7 +116,11 @@ def importer(home: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> C
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["importer", *words])  # what a process has, and the next command quotes
             patch.setattr(sys, "stdin", io.StringIO())
-            code = cli.run_command(list(words))
+            before = gc.get_threshold()
+            try:
+                code = cli.run_command(list(words))
+            finally:
+                gc.set_threshold(*before)  # a process sets it for itself alone
         return Ended(code, out.getvalue(), err.getvalue())
 
     return run

@@ -64,7 +64,7 @@ def test_results_ledger_and_sandbox_agree_row_by_row(home: Path, sandbox: Sandbo
     made = {c["groupRef"]: c["id"] for c in sandbox.connections()}
     assert {row["group_ref"]: row["connection_id"] for row in results if row["connection_id"]} == made
     errors = read_csv(home / "importer-report/errors.csv")
-    assert [(row["row"], row["code"]) for row in errors] == [("2", "credential_in_ref"), ("4", "api_rejected")]
+    assert [(row["row"], row["code"]) for row in errors] == [("2", "credential_in_ref"), ("4", "unknown_provider")]
     ledger = SqliteLedger(home / "importer-ledger.db", read_only=True)
     assert ledger.counts() == {State.CREATED: 2, State.REJECTED: 1}
     ledger.close()

@@ -58,7 +58,8 @@ class Desk:
         assert self.run().exit_code == 0
 
     def rejected(self) -> None:
-        assert self.run(provider="nobody").exit_code == 3
+        self.sandbox.next("echo_secret_422")
+        assert self.run().exit_code == 3
 
     def failed(self) -> None:
         self.sandbox.next("500_before", 1)

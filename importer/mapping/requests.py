@@ -99,6 +99,12 @@ class Mapper:
             for row_flags, word in zip(flags, said, strict=True)
         ]
 
+    def column_of(self, path: str) -> str:
+        """What the user knows a field of the request by: its column, or the path where it has none."""
+        if path == "providerMetadata.workspace" and path not in self._labels:
+            path = "providerWorkspaceRef"  # where there is one, it is sent as metadata too
+        return self._labels.get(path, path)
+
     def _problems(self, columns: Columns, choices: list[Choice]) -> dict[int, list[Issue]]:
         """Position in the chunk -> all that is wrong with the row. Puts faults into `columns`: see the two refusals."""
         problems: dict[int, dict[Issue, None]] = defaultdict(dict)  # a dict as an ordered set: one column, two fields
