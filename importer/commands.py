@@ -19,10 +19,11 @@ from importer.clock import Clock
 from importer.config import LOOPBACK, Config, environment
 from importer.errors import ApiRefused, ConfigError, LedgerError
 from importer.events import Listener
+from importer.inputs import Inputs, open_inputs
 from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
 from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
-from importer.planner import Inputs, Planner, PlanPolicy, open_inputs
+from importer.planner import Planner, PlanPolicy
 from importer.project import fetch_catalog
 from importer.records import Target
 from importer.reports.tables import write_errors, write_run_reports, write_summary

@@ -6,7 +6,7 @@ A source that can be read only once (standard input) is decided and sent in one 
 the later one is refused there.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,16 +14,15 @@ from typing import Literal
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
 from importer.catalog import Catalog, Severity
-from importer.config import Config, environment
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
-from importer.errors import ConfigError, SourceError, SourceLost
+from importer.errors import SourceError, SourceLost
+from importer.inputs import Inputs
 from importer.jobs import Job
 from importer.ledger.base import Entry, Ledger, ProblemRow
-from importer.mapping import MappedRow, Mapper
+from importer.mapping import MappedRow
 from importer.outcomes import Code, Issue, Stage, State
 from importer.records import Identity, Place
-from importer.sources import open_sources
-from importer.sources.base import Chunk, Source
+from importer.sources.base import Chunk
 from importer.spool import TO_SEND, Action, Seen, Spool, SpooledRow
 from importer.summary import PlanSummary, summarise_plan
 
@@ -62,38 +61,6 @@ class _Verdicts:
     problems: list[ProblemRow] = field(default_factory=list)
     warnings: list[ProblemRow] = field(default_factory=list)
     to_send: list[tuple[_Row, Action]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The sources of a run, each with the mapper that fits its header, and what it was when it was opened."""
-
-    sources: Sequence[Source]
-    mappers: Sequence[Mapper]
-    stamps: Sequence[Hashable]
-
-    def close(self) -> None:
-        """Let go of streams and connections."""
-        for source in self.sources:
-            source.close()
-
-
-def open_inputs(config: Config) -> Inputs:
-    """The sources of a config, their headers checked. Raises SourceError and ConfigError; nothing is made or sent."""
-    paths = config.source.named(environment())
-    if not paths:
-        raise ConfigError(
-            "no source is named", hint="Name files: importer plan tokens.csv, or paths under [source] in a config."
-        )
-    sources = open_sources(paths, config.base, config.source.format, query=config.source.query)
-    return Inputs(
-        sources,
-        [
-            Mapper(config.mapping, source.columns(), source=source.name, provider=config.source.provider)
-            for source in sources
-        ],
-        [source.stamp() for source in sources],
-    )
 
 
 class Planner:

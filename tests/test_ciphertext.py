@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.config import read_mapping
 from importer.errors import ConfigError
+from importer.fields import read_mapping
 from importer.mapping import MappedRow, Mapper
 from importer.mapping.cells import Fault
 from importer.mapping.ciphertext import RULES, Check, Kind

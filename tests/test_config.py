@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from importer.config import DEFAULT_URL, Config, FieldSpec, load_config, read_mapping
+from importer.config import DEFAULT_URL, Config, load_config
 from importer.errors import ConfigError, Exit
+from importer.fields import FieldSpec, read_mapping
 
 KEY = "fake-api-key-in-the-wrong-place"
 

@@ -17,8 +17,9 @@ from cryptography.fernet import Fernet
 from desk import Ended, read_csv, write_csv
 
 from importer.api.wire import body_of
-from importer.config import environment, read_mapping
+from importer.config import environment
 from importer.errors import ConfigError, ImporterError, SourceError
+from importer.fields import read_mapping
 from importer.mapping import MappedRow, Mapper
 from importer.mapping.ciphers import SCHEMES
 from importer.mapping.columns import Cells
@@ -391,7 +392,8 @@ def test_a_key_that_stands_where_its_variable_should_be_named_is_not_shown(key):
 WITHOUT_THE_LIBRARY = """
 import sys
 sys.modules["cryptography"] = None  # as if it were not installed
-from importer.config import environment, read_mapping
+from importer.config import environment
+from importer.fields import read_mapping
 from importer.errors import ConfigError
 from importer.mapping import Mapper
 

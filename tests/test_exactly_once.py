@@ -22,8 +22,9 @@ from importer.api.wire import Digests
 from importer.config import Config, load_config
 from importer.errors import LedgerLost
 from importer.events import Listener
+from importer.inputs import open_inputs
 from importer.ledger import LedgerLock, SqliteLedger, Write
-from importer.planner import Planner, PlanPolicy, open_inputs
+from importer.planner import Planner, PlanPolicy
 from importer.runner import Runner, RunOptions
 from importer.sandbox import FAULTS, Sandbox
 from importer.session import open_session

@@ -10,9 +10,10 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
     ("errors", "records", "outcomes", "redaction", "clock"),
+    ("fields",),
     ("config", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
-    ("api.client", "retry", "decide", "jobs", "summary", "catalog"),
+    ("api.client", "retry", "decide", "jobs", "summary", "catalog", "inputs"),
     ("existing", "planner", "events"),
     ("project", "reports"),
     ("sending", "session"),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from importer.api.models import AuthScheme
 from importer.api.wire import body_of
-from importer.config import FieldSpec, read_mapping
 from importer.errors import ConfigError, ImporterError, SourceError
+from importer.fields import FieldSpec, read_mapping
 from importer.mapping import MappedRow, Mapper
 from importer.mapping.dates import DateReader
 from importer.mapping.lists import list_reader

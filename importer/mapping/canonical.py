@@ -2,8 +2,8 @@
 
 import difflib
 
-from importer.config import FieldSpec
 from importer.errors import SourceError
+from importer.fields import FieldSpec
 from importer.mapping.header import Header
 from importer.redaction import looks_like_a_token
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from importer.config import FieldSpec, environment
+from importer.config import environment
 from importer.errors import ConfigError
+from importer.fields import FieldSpec
 from importer.mapping.cells import Fault, Reader, cells_of, is_blank, texts, trimmed
 from importer.mapping.ciphertext import fault_of, names_ciphertext
 from importer.mapping.dates import EXPIRES_IN, DateReader, durations, ends

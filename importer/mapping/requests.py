@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from importer.api.models import GenerateRequest
-from importer.config import FieldSpec
 from importer.errors import ConfigError
+from importer.fields import FieldSpec
 from importer.mapping.bodies import KEY, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
 from importer.mapping.cells import Fault
