@@ -6,9 +6,9 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import memory, nightly
+from benchmarks import listing, memory, nightly
 
-ALL = {"memory": memory.lines, "nightly": nightly.lines}
+ALL = {"memory": memory.lines, "nightly": nightly.lines, "listing": listing.lines}
 
 
 def main(names: list[str]) -> None:

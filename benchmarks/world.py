@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SERVE = """
+import sys
 from importer.sandbox import Sandbox, serve_forever
 sandbox = Sandbox()
 sandbox.start()
+for n in range(int(sys.argv[1])):
+    sandbox.add_connection("salesforce", f"there-{n}", f"user-{n}")
 print(sandbox.url, flush=True)
 serve_forever(sandbox)
 """
@@ -46,9 +49,12 @@ def write_rows(path: Path, count: int) -> Path:
 
 
 @contextmanager
-def sandbox() -> Iterator[dict[str, str]]:
-    """A sandbox without latency on the other core, and the environment that leads to it."""
-    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+def sandbox(there: int = 0) -> Iterator[dict[str, str]]:
+    """A sandbox without latency on the other core, and the environment that leads to it.
+
+    `there` connections are there already.
+    """
+    process = subprocess.Popen([sys.executable, "-c", _SERVE, str(there)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
