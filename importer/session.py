@@ -30,11 +30,10 @@ GRACE_S = 20.0
 class Interrupted(ImporterError):
     """A signal asked the command to end."""
 
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(
-            f"interrupted by {number.name}: requests in flight were let end",
-            hint="Run again to go on: every row is where it was.",
-        )
+    def __init__(self, number: signal.Signals, *, at_once: bool = False) -> None:
+        how = "the next run looks up what was in flight" if at_once else "requests in flight were let end"
+        super().__init__(f"interrupted by {number.name}: {how}", hint="Run again to go on: every row is where it was.")
+        self.number = number
         self.exit_code = Exit.INTERRUPTED if number is signal.SIGINT else Exit.TERMINATED
 
 
@@ -85,8 +84,8 @@ async def open_session(
                 ledger.recover(clock.now(), max(retry.settle_s, config.api.timeout_s))
                 yield session
     except asyncio.CancelledError:
-        if pacer.stopped:  # a second signal: rows in flight are looked up by the next run
-            raise pacer.stopped from None
+        if isinstance(pacer.stopped, Interrupted):  # a second signal, or the time of grace was over
+            raise Interrupted(pacer.stopped.number, at_once=True) from None
         raise
 
 

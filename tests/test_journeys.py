@@ -197,6 +197,29 @@ def test_a_signal_lets_requests_in_flight_end_and_the_next_run_goes_on(
     assert groups(sandbox) == {f"g{n}": 1 for n in range(200)}
 
 
+def test_a_second_signal_ends_at_once_and_the_next_run_finds_what_was_in_flight(
+    home: Path, sandbox: Sandbox, start: Start, importer: Importer
+) -> None:
+    """The server carries the posts out a second and a half later, when nobody waits for the answers any more."""
+    write_csv(home / "rows.csv", [token_row(n) for n in range(40)])
+    sandbox.next("slow", 40)
+    process = start("run", "rows.csv")
+    while not sandbox.requests.kinds["generate"]:
+        time.sleep(0.02)
+
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=5)
+
+    assert process.returncode == 130
+    assert "looks up what was in flight" in err
+    sandbox.calm()
+    assert importer("run", "rows.csv").exit_code == 0
+    time.sleep(2.0)  # nothing that was in flight may come to light later
+    assert groups(sandbox) == {f"g{n}": 1 for n in range(40)}
+
+
 def test_a_wrong_key_costs_one_message(home: Path, sandbox: Sandbox, importer: Importer) -> None:
     write_csv(home / "rows.csv", [token_row(n) for n in range(50)])
 
