@@ -155,7 +155,7 @@ class Existing:
             answer = await self._client.listing(take, provider)
             for identity, futures in waiting.items():
                 _settle(futures, self._of(identity, found[_folded(identity)]) if answer.ok else None)
-        except Exception as error:
+        except Exception as error:  # whoever waits for the answer gets it, a stop as well as a bug
             for futures in waiting.values():
                 _settle(futures, error)
 
@@ -164,7 +164,7 @@ class Existing:
             answer = await self._client.find(identity)
             found = None if answer.value is None else self._of(identity, map(_found, answer.value))
             _settle(futures, found)
-        except Exception as error:
+        except Exception as error:  # whoever waits for the answer gets it, a stop as well as a bug
             _settle(futures, error)
 
     def _of(self, identity: Identity, found: Iterable[Found]) -> list[Found]:
