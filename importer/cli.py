@@ -27,7 +27,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
+    code = run_command(sys.argv[1:] if arguments is None else arguments)
+    if code in (Exit.INTERRUPTED, Exit.TERMINATED):
+        # everything is written; a thread that waits for a pipe must not keep the process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -248,6 +254,8 @@ def rollback(**given: Any) -> int:
         console.emit("summary", found.as_json())
     what = f"would delete {found.found:,}" if found.dry_run else f"deleted {found.deleted:,} · left {found.left:,}"
     console.data(f"{what} of the connections that run {found.of_run} posted")
+    if found.left and not found.dry_run:
+        console.data("next: importer verify (it settles rows in doubt), then the same rollback again")
     if found.stopped:
         console.error(found.stopped)
     return found.exit_code

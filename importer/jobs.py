@@ -31,6 +31,8 @@ class Job:
     sent_at: float = 0.0
     settle_at: float = 0.0
     doubt: bool = False
+    resent: bool = False
+    answered_201: bool = False
     no_more: bool = False
     http_status: int | None = None
     request_id: str = ""

@@ -219,10 +219,12 @@ class Planner:
         if not known:
             return rows
         kept: list[_Row] = []
+        newer: dict[bytes, Seen] = {}  # keys that this chunk took over from an earlier file: its first row counts
         for at, row in enumerate(rows):
-            seen = known.get(at)
+            seen = newer.get(row.key) or known.get(at)
             if seen and seen.source_no != row.place.source_no and not self.one_pass:
                 self._supersede(seen, keys[at])
+                newer[row.key] = Seen(keys[at][1], row.place.source_no, row.place.row)
                 seen = None
             if seen is None:
                 kept.append(row)
@@ -237,6 +239,7 @@ class Planner:
         earlier = self._spool.get(seen.source_no, seen.row)
         self._spool.supersede(key)
         if earlier and earlier.action is not Action.REJECTED:
+            self._spool.drop_problems(seen.source_no, seen.row)
             self._spool.add(
                 [SpooledRow(seen.source_no, seen.row, Action.DUPLICATE, earlier.identity, kind="duplicate")]
             )

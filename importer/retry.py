@@ -1,6 +1,7 @@
 """What an answer means, and when to try again: one table, one formula, one loop."""
 
 import random
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -41,8 +42,8 @@ def same_refs(answered: Identity, sent: Identity) -> bool:
 
 
 def fold(ref: str) -> str:
-    """A ref as a server may keep it that trims blanks and folds case."""
-    return ref.strip().casefold()
+    """A ref as a server may keep it that trims blanks, folds case or composes letters (Unicode NFC)."""
+    return unicodedata.normalize("NFC", ref.strip()).casefold()
 
 
 @dataclass(frozen=True, slots=True)

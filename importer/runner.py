@@ -74,7 +74,7 @@ class Runner:
             self._ledger.end_run(session.run_id, self._clock.now(), error.exit_code, said)
             raise
         finally:
-            self._reader.shutdown(wait=True, cancel_futures=True)
+            self._reader.shutdown(wait=not self._waits_for_a_pipe, cancel_futures=True)
 
     async def _plan_and_send(self, planner: Planner) -> RunSummary:
         if not planner.one_pass:
@@ -174,12 +174,26 @@ class Runner:
         """The chunks of the send pass, the next one being read while one is sent."""
         ahead = asyncio.ensure_future(self._in_reader(lambda: next(chunks, None)))
         try:
-            while (chunk := await ahead) is not None:
+            while (chunk := await self._unless_stopped(ahead)) is not None:
                 ahead = asyncio.ensure_future(self._in_reader(lambda: next(chunks, None)))
                 yield chunk
         finally:
-            with suppress(ImporterError):
-                await ahead
+            # the reader must be done before its ledger view and spool are closed; only one that waits for a pipe that
+            # nobody fills is left behind
+            await asyncio.wait([ahead], timeout=1.0 if self._waits_for_a_pipe else None)
+            if ahead.done():
+                ahead.exception()
+
+    @property
+    def _waits_for_a_pipe(self) -> bool:
+        return self._planner.one_pass and self._pacer.stopped is not None
+
+    async def _unless_stopped(self, ahead: "asyncio.Future[list[Job] | None]") -> list[Job] | None:
+        while not ahead.done():
+            if self._pacer.stopped:
+                return None
+            await asyncio.wait([ahead], timeout=0.25)
+        return ahead.result()
 
     async def _in_reader(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)

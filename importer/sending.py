@@ -119,6 +119,7 @@ class Sender:
         now = self._clock.now()
         job.action, job.doubt, job.looks, job.settle_at = Action.LOOK, True, 0, now + settle_s
         job.no_more = bool(answer.problem and answer.problem.retryable is False)
+        job.answered_201 = answer.status == 201
         self._writer.put(Move(job.identity, State.UNKNOWN, now, doubt=True, settle_at=job.settle_at))
         return await self._look(job)
 
@@ -148,13 +149,17 @@ class Sender:
 
     async def _send_again(self, job: Job) -> Wait | None:
         """It is not there, and had the time to appear: it was never carried out."""
+        if job.answered_201:
+            # created, says the server, and not under these refs: sent again, it would be there twice
+            self._end(job, Outcome.UNKNOWN, [_OTHER_REFS])
+            return None
         if job.no_more or job.attempts >= self._policy.backoff.attempts:
             code = Code.SERVER_GAVE_UP if job.no_more else Code.ATTEMPTS_SPENT
             self._fail(job, [_failed(code, job)])
             return None
         now = self._clock.now()
-        job.action = Action.POST
-        await self._writer.commit([Move(job.identity, State.PENDING, now), self.intent(job, now)])
+        job.action, job.doubt, job.resent = Action.POST, False, True
+        await self._writer.commit([Move(job.identity, State.PENDING, now, doubt=False), self.intent(job, now)])
         return await self._post(job)
 
     async def _patch(self, job: Job) -> Wait | None:
@@ -230,12 +235,16 @@ class Sender:
         return False
 
     def _done(self, job: Job, connection_id: str, outcome: Outcome) -> None:
-        self._enter(job, connection_id, ours=outcome is Outcome.CREATED)
+        # settled without a post in this run: what it holds is what an earlier run sent, and the ledger knows that
+        kept = outcome is Outcome.CREATED and job.attempts == 0
+        self._enter(job, connection_id, ours=outcome is Outcome.CREATED, kept=kept)
         result = self._end(job, outcome, connection_id=connection_id)
-        if job.doubt:
+        if job.doubt or job.resent:
             self.doubtful[job.identity] = result
 
-    def _enter(self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None) -> None:
+    def _enter(
+        self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None, kept: bool = False
+    ) -> None:
         # a connection of ours stays with the run that posted it: that is the one whose rollback takes it back
         self._writer.put(
             Move(
@@ -245,8 +254,8 @@ class Sender:
                 run_id=None if ours else self._run_id,
                 connection_id=connection_id,
                 ours=ours,
-                fingerprint=job.fingerprint if fingerprint is None else fingerprint,
-                refresh_digest=job.refresh_digest,
+                fingerprint=None if kept else job.fingerprint if fingerprint is None else fingerprint,
+                refresh_digest=None if kept else job.refresh_digest,
             )
         )
 
@@ -316,6 +325,13 @@ _FIX_OF = {
 _UNKNOWN = Issue(
     "", Code.NO_ANSWER, "it was sent, no trustworthy answer came back, and it could not be looked up",
     "Run again, or importer verify: it is looked up before anything is sent.", Stage.SEND, retryable=True,
+)  # fmt: skip
+
+
+_OTHER_REFS = Issue(
+    "", Code.NO_ANSWER, "the server says it was created, but not under these refs: it seems to change them",
+    "Look for it in the dashboard, and tell us how the refs changed; it is not sent again in this run.", Stage.SEND,
+    201, retryable=True,
 )  # fmt: skip
 
 

@@ -123,6 +123,11 @@ class Spool:
         for table, found in (("problems", problems), ("warnings", warnings)):
             self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", map(_line, found))  # noqa: S608
 
+    def drop_problems(self, source_no: int, row: int) -> None:
+        """Forget what was wrong with a row that does not count any more."""
+        for table in ("problems", "warnings"):
+            self._db.execute(f"DELETE FROM {table} WHERE source_no = ? AND row = ?", (source_no, row))  # noqa: S608
+
     def get(self, source_no: int, row: int) -> SpooledRow | None:
         """One row."""
         found = self._db.execute("SELECT * FROM rows WHERE source_no = ? AND row = ?", (source_no, row)).fetchone()
@@ -156,9 +161,11 @@ class Spool:
             (int(max(TO_SEND)),),
         ).fetchall()
 
-    def problem_count(self) -> int:
-        """How many problems were found."""
-        return int(self._db.execute("SELECT count(*) FROM problems").fetchone()[0])
+    def problem_count(self, *codes: Code) -> int:
+        """How many problems were found, of these codes or of all."""
+        marks = ", ".join("?" * len(codes))
+        where = f" WHERE code IN ({marks})" if codes else ""
+        return int(self._db.execute(f"SELECT count(*) FROM problems{where}", codes).fetchone()[0])  # noqa: S608
 
     def warning_count(self) -> int:
         """How many warnings there are."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from importer.errors import ConfigError, Exit, ImporterError
-from importer.outcomes import Issue, Outcome
+from importer.outcomes import Code, Issue, Outcome
 from importer.records import Place
 from importer.spool import TO_SEND, Action, Spool, Table
 
@@ -49,6 +49,8 @@ class PlanSummary:
     by_provider: Sequence[tuple[str, int, int]]
     problems: int
     common: Sequence[CommonProblem]
+    newly_changed: int = 0
+    """Changed rows that are patched, or that are reported for the first time."""
     warnings: int = 0
     common_warnings: Sequence[CommonProblem] = ()
     notes: Sequence[str] = ()
@@ -104,6 +106,7 @@ def summarise_plan(
         by_provider=spool.by_provider(),
         problems=spool.problem_count(),
         common=_common(spool, sources, "problems"),
+        newly_changed=by_action[Action.PATCH] + spool.problem_count(Code.CHANGED, Code.STALE),
         warnings=spool.warning_count(),
         common_warnings=_common(spool, sources, "warnings"),
         notes=notes,
@@ -122,10 +125,10 @@ def _common(spool: Spool, sources: Sequence[str], table: Table) -> list[CommonPr
 def refuse_a_mass_change(plan: PlanSummary, yes: bool) -> None:
     """Stop before sending where suspiciously many done rows look changed. Raises ConfigError unless `yes`."""
     known = plan.done + plan.changed
-    if yes or plan.changed <= MASS_CHANGE_ROWS or plan.changed <= MASS_CHANGE_SHARE * known:
+    if yes or plan.newly_changed <= MASS_CHANGE_ROWS or plan.newly_changed <= MASS_CHANGE_SHARE * known:
         return
     raise ConfigError(
-        f"{plan.changed:,} of {known:,} done rows look changed, which is more than a night's work: nothing was sent",
+        f"{plan.newly_changed:,} of {known:,} done rows look changed, more than a night's work: nothing was sent",
         hint="Compare the mapping and the export with the last run. If the changes are meant, run again with --yes.",
     )
 

@@ -67,6 +67,9 @@ class Rollback:
         """Delete, and put on record what is gone. Run it again to go on."""
         session = self._session
         session.begin("rollback", [SOURCE])
+        # what may be there and is not known to be cannot be deleted: importer verify settles it first
+        unsettled = self._view.in_state([State.UNKNOWN, State.SENDING])
+        self._counts["left"] += sum(1 for entry in unsettled if entry.run_id == self._of_run)
         entries = self._view.posted_by(self._of_run)
         async with LedgerWriter(session.ledger, session.run_id, session.pacer.stop) as writer:
             while batch := list(islice(entries, TOGETHER)):

@@ -164,11 +164,13 @@ class Verifier:
             self._counts["settled"] += 1
             move = Move(entry.identity, State.CREATED, now, connection_id=found[0].id, ours=entry.doubt)
             place = Place(SOURCE, 0, self._row)
-            writer.put(move, Result(place, entry.identity, Outcome.CREATED, found[0].id, finished_at=now))
+            twice = [double(found)] if len(found) > 1 else []
+            self._counts["doubles"] += len(twice)
+            writer.put(move, Result(place, entry.identity, Outcome.CREATED, found[0].id, finished_at=now, issues=twice))
             return True
         if looked_at >= (entry.settle_at or 0):
             self._counts["pending"] += 1
-            writer.put(Move(entry.identity, State.PENDING, now))
+            writer.put(Move(entry.identity, State.PENDING, now, doubt=False))
             return True
         return False
 

@@ -92,8 +92,8 @@ class WorkerPool:
             if listed_at < job.settle_at:
                 self._to_lane(job, Wait(job.settle_at - self._clock.now()))
                 return True
-            self._writer.put(Move(job.identity, State.PENDING, self._clock.now()))
-            job.action = Action.POST
+            self._writer.put(Move(job.identity, State.PENDING, self._clock.now(), doubt=False))
+            job.action, job.doubt, job.resent = Action.POST, False, True
         return False
 
     async def _claim(self, jobs: Sequence[Job]) -> None:

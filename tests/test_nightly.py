@@ -380,3 +380,16 @@ def test_a_refresh_token_that_made_no_connection_may_go_to_its_rightful_key(
 
     assert importer("run", "rows.csv").exit_code == 0
     assert sandbox.count("g2") == 1
+
+
+def test_a_key_that_a_later_file_brings_twice_is_posted_once(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    folder = home / "exports"
+    folder.mkdir()
+    write_csv(folder / "1.csv", [token_row(1, access_token="fake-old-1")])
+    write_csv(folder / "2.csv", [token_row(1), token_row(1)])
+
+    assert importer("run", "exports").exit_code == 0
+
+    assert outcomes(home) == ["duplicate", "created", "duplicate"]
+    assert sandbox.count() == 1
+    assert importer("run", "exports").exit_code == 0  # what the earlier file says is no change

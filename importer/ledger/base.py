@@ -35,7 +35,7 @@ class Entry:
 class Move:
     """An entry goes to state `to`, if TRANSITIONS allows it from where it is. None leaves a value as it was.
 
-    `posts` is added, and a doubt once set stays. An entry that is not there yet is made, as if it had been pending.
+    `posts` is added. An entry that is not there yet is made, as if it had been pending.
     With `if_allowed`, a move that is forbidden leaves the entry alone instead of raising.
     """
 

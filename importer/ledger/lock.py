@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def check_folder(ledger: Path) -> None:
 
 def _say_who(fd: int) -> None:
     who = {"pid": os.getpid(), "host": socket.gethostname(), "start": datetime.now(UTC).isoformat(timespec="seconds")}
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps(who).encode(), 0)
+    with suppress(OSError):  # a full disk: the lock holds all the same, and the ledger will say so
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(who).encode(), 0)
 
 
 def _holder(fd: int) -> str:

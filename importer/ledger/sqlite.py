@@ -47,9 +47,9 @@ def _move_statement(to: State) -> str:
     return (
         "INSERT INTO entries (target, provider, group_ref, consumer_ref, state, fingerprint, refresh_digest,"  # noqa: S608
         " connection_id, ours, posts, doubt, sent_at, settle_at, run_id, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, 0), ?, ?, ?, ?)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(?11, 0), ?12, ?13, ?14, ?15)"
         " ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
-        " doubt = max(doubt, excluded.doubt), updated_at = excluded.updated_at, "
+        " doubt = coalesce(?11, doubt), updated_at = excluded.updated_at, "
         + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
         + f" WHERE state IN ({allowed})"
     )
