@@ -18,7 +18,7 @@ class FieldSpec:
 
     `since` names the column with the moment that a duration (`format = "expires_in"`) counts from; with `json` it may
     be a path beside the duration's own. `decrypt` is a table of `scheme` and `key_env`, and of what else the scheme
-    needs.
+    needs. `opaque` says of a ref that its ids look like keys, and are none.
     """
 
     column: str | None = None
@@ -32,6 +32,7 @@ class FieldSpec:
     since: str | None = None
     split: str | None = None
     decrypt: Mapping[str, str] | None = None
+    opaque: bool = False
 
 
 TARGETS: dict[str, Any] = {
@@ -101,9 +102,7 @@ def _spec(value: Any, path: str, where: str) -> FieldSpec:
     for key, given in value.items():
         if key not in known:
             raise ConfigError(f"mapping.{path}.{key} in {where} is not known", hint=nearest(key, known))
-        is_table = key in ("values", "decrypt")
-        if not _is_table_of_texts(given) if is_table else not isinstance(given, str):
-            kind = "a table of texts" if is_table else "a text"
+        if (kind := _wrong_kind(key, given)) is not None:
             raise ConfigError(f"mapping.{path}.{key} in {where} is of the wrong kind", hint=f"Give {kind}.")
     spec = FieldSpec(**value)
     if spec.column == "":
@@ -114,6 +113,15 @@ def _spec(value: Any, path: str, where: str) -> FieldSpec:
             hint="Give exactly one of column, template and value.",
         )
     return spec
+
+
+def _wrong_kind(key: str, given: Any) -> str | None:
+    """What an option should have been; None where it is that."""
+    if key == "opaque":
+        return None if isinstance(given, bool) else "true or false"
+    if key in ("values", "decrypt"):
+        return None if _is_table_of_texts(given) else "a table of texts"
+    return None if isinstance(given, str) else "a text"
 
 
 def _is_table_of_texts(value: Any) -> bool:

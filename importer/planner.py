@@ -6,6 +6,7 @@ A source that can be read only once (standard input) is decided and sent in one 
 the later one is refused there.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Literal
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
-from importer.catalog import Catalog, Severity
+from importer.catalog import Catalog, Severity, may_be_named
 from importer.decide import Only, RowFacts, decide, masks, whole_mask
 from importer.errors import SourceError, SourceLost
 from importer.inputs import Inputs
@@ -135,10 +136,15 @@ class Planner:
                 yield self._jobs_again(source_no, chunk, wanted)
 
     def _jobs_in_one_pass(self) -> Iterator[list[Job]]:
+        sending = False
         try:
             for source_no, chunk in self._chunks():
-                yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+                jobs = [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+                sending = sending or bool(jobs)
+                yield jobs
         except SourceError as error:
+            if not sending:
+                raise
             # found out while rows before it are on their way: the run stops, it was not refused
             raise SourceLost(str(error), hint=error.hint) from error
 
@@ -181,6 +187,7 @@ class Planner:
             self._refuse(out, Place(name, source_no, bad.row), Identity("", "", ""), [bad.issue])
         mapped = self._mappers[source_no].map(chunk)
         unsound = [row for row in mapped if row.request is None]
+        _refuse_swapped_columns(name, mapped, unsound)
         for row in unsound:
             identity = Identity(row.provider, row.group_ref, row.consumer_ref)
             self._refuse(
@@ -303,7 +310,10 @@ class Planner:
         named = [(found.severity, replace(found.issue, field=column_of(found.issue.field))) for found in findings]
         errors = [issue for severity, issue in named if severity is Severity.ERROR or self._policy.strict]
         if errors:
-            self._refuse(out, row.place, row.identity, errors, kind="enter")
+            # a name that nobody knows and that could be a key is neither stored nor shown
+            hidden = errors[0].code is Code.UNKNOWN_PROVIDER and not may_be_named(row.identity.provider)
+            identity = row.identity._replace(provider="") if hidden else row.identity
+            self._refuse(out, row.place, identity, errors, kind="" if hidden else "enter")
             return True
         out.warnings += [ProblemRow(row.place, row.identity, issue) for _, issue in named]
         return False
@@ -356,6 +366,24 @@ def _first_rows(chunk: Chunk, count: int) -> Chunk:
     last = numbers[-1]
     whole = sum(row <= last for row in chunk.rows)
     return Chunk(chunk.source, chunk.rows[:whole], chunk.frame.iloc[:whole], [b for b in chunk.bad if b.row <= last])
+
+
+def _refuse_swapped_columns(source: str, mapped: Sequence[MappedRow], unsound: Sequence[MappedRow]) -> None:
+    """Raise SourceError where most rows of a chunk have a credential in a column that is stored and shown.
+
+    Then two columns are swapped, and those rows in which a key happens to look like a name must not get through.
+    """
+    found = Counter(
+        issue.field for row in unsound for issue in row.issues if issue.code is Code.CREDENTIAL_IN_REF
+    ).most_common(1)
+    if found and found[0][1] * 2 > len(mapped) >= 3:
+        column, rows = found[0]
+        raise SourceError(
+            f"{source} has what looks like a credential in {column}, which is stored and shown, in {rows:,} of "
+            f"{len(mapped):,} rows: nothing of them is sent or stored",
+            hint="Two columns are swapped, in the file or in the mapping. If the ids are like that, and it is your own "
+            "[mapping], add opaque = true to this column.",
+        )
 
 
 def _ref_of(identity: Identity) -> str:

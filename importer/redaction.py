@@ -35,6 +35,16 @@ _KNOWN_TOKEN = re.compile(
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _PREFIXED_ID = re.compile(r"([a-z]+_)+(?=[A-Za-z0-9]{20,30}$)")
 _WORD = re.compile(r"[A-Z]?[a-z]*|[A-Z]*|[0-9]*|\w{1,4}")
+_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
+_HEX = re.compile(r"[0-9a-fA-F-]{16,}")
+_DIGIT = re.compile(r"[0-9]")
+_SIGNS = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[#$%^&*!?=+~|<>{}\[\]\\`])\S{8,}")
+_PART = re.compile(
+    r"(?:[A-Z]?(?:[a-z]|[^\W\d_A-Za-z]){2,}){1,4}[0-9]{0,6}|[A-Za-z]|[A-Z]+[0-9]{0,6}|[a-z][0-9]+|[0-9]{1,20}"
+)
+_BETWEEN = re.compile(r"[-_.@+ :/]+")
+_MADE_UP = re.compile(r"token|key|secret|pass|test|fake|dummy|sample|demo|example|xxx|change|todo", re.IGNORECASE)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{32,}")
 
 
@@ -56,6 +66,32 @@ def looks_like_a_token(text: str) -> bool:
     if all(_WORD.fullmatch(part) for part in re.split(r"[-_.]", text)):
         return False  # words and numbers joined by dashes: a name
     return bool(re.search(r"[A-Z]", text) and re.search(r"[a-z]", text) and len(re.findall(r"[0-9]", text)) >= 2)
+
+
+def may_be_a_key(text: str) -> bool:
+    """Whether a short text could be a key rather than a word or a name: a suspicion, not enough to refuse it by itself.
+
+    Letters and digits in turn, as in no word; hexadecimal; five consonants in a row; or signs as in a password.
+    """
+    if len(text) < 10 or " " in text or "@" in text or text.isdigit():
+        return False
+    if has_the_signs_of_a_password(text) or _CONSONANTS.search(text) or (_HEX.fullmatch(text) and _DIGIT.search(text)):
+        return True
+    runs = _RUN.findall(text)
+    return len(runs) >= 4 and sum(map(len, runs)) / len(runs) < 4
+
+
+def reads_as_a_name(text: str) -> bool:
+    """Whether a text is what a person might give a customer for a name: words, a number, an address.
+
+    What says itself that it is made up (`fake-token-1`) is a trial's credential, and no name.
+    """
+    return not _MADE_UP.search(text) and all(_PART.fullmatch(part) for part in _BETWEEN.split(text))
+
+
+def has_the_signs_of_a_password(text: str) -> bool:
+    """Letters, digits and signs that stand in no id, in at least eight characters."""
+    return _SIGNS.fullmatch(text) is not None
 
 
 def shares_a_piece(text: str, secrets: Iterable[str]) -> bool:

@@ -12,10 +12,10 @@ from importer.api.models import AuthScheme, GenerateRequest
 from importer.catalog.findings import Finding, Severity, Sheet
 from importer.catalog.info import PROVIDER_NAME, Input, ProviderInfo, read_provider
 from importer.catalog.names import ALIASES, Names
-from importer.catalog.rules import prepare, unknown_provider
+from importer.catalog.rules import may_be_named, prepare, unknown_provider
 from importer.catalog.workspace import salesforce_label
 
-__all__ = ["ALIASES", "Catalog", "Finding", "Input", "ProviderInfo", "Severity", "salesforce_label"]
+__all__ = ["ALIASES", "Catalog", "Finding", "Input", "ProviderInfo", "Severity", "may_be_named", "salesforce_label"]
 
 
 class Catalog:

@@ -12,6 +12,7 @@ from importer.catalog.info import ProviderInfo
 from importer.catalog.quirks import CUSTOM_LISTS
 from importer.catalog.workspace import WORKSPACE
 from importer.outcomes import Code
+from importer.redaction import may_be_a_key, reads_as_a_name
 
 Concerns = Callable[[ProviderInfo], bool]
 
@@ -70,10 +71,18 @@ def prepare(info: ProviderInfo, module: str | None) -> Sheet:
     )
 
 
+def may_be_named(name: str) -> bool:
+    """Whether the name of a provider that nobody knows may be shown and stored: it reads as one."""
+    return reads_as_a_name(name) and not may_be_a_key(name)
+
+
 def unknown_provider(name: str, near: str | None) -> Finding:
-    """Rule 1. The name may be said: the mapper has seen that it is shaped like one."""
+    """Rule 1. A name that could be a key is not said unless it is nearly one of the catalog."""
     reason = f"the catalog has no provider {name}"
-    if near is None:
+    if near is None and not may_be_named(name):
+        reason = "the catalog has no provider of this name, and it could be a key, so it is not shown"
+        fix = "Check that no two columns are swapped. importer providers lists the names."
+    elif near is None:
         fix = "See importer providers; translate your names in the mapping with values = { … }."
     else:
         fix = f'Probably {near}: correct it, or translate it in the mapping with values = {{ "{name}" = "{near}" }}.'

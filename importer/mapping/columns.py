@@ -10,6 +10,7 @@ import pandas as pd
 from importer.config import environment
 from importer.errors import ConfigError
 from importer.fields import FieldSpec
+from importer.mapping.bodies import OPEN
 from importer.mapping.cells import Fault, Reader, cells_of, is_blank, texts, trimmed
 from importer.mapping.ciphertext import fault_of, names_ciphertext
 from importer.mapping.dates import EXPIRES_IN, DateReader, durations, ends
@@ -19,6 +20,7 @@ from importer.mapping.json_cells import finder, parsed
 from importer.mapping.lists import list_reader, struct_reader, texts_or_lists
 from importer.mapping.refs import names, providers, refs
 from importer.mapping.schemes import read_schemes, scheme_of
+from importer.mapping.swaps import NAMES_A_CREDENTIAL
 from importer.outcomes import Code
 
 _READERS: dict[str, Reader] = {
@@ -106,6 +108,7 @@ def compile_field(path: str, spec: FieldSpec, header: Header, note: Callable[[st
     where = f"mapping.{path}"
     label = spec.column if spec.column is not None else where
     _check_options(path, spec, where)
+    _check_name(path, spec, where)
     decryptor = _decryptor(spec, header, where)
     if decryptor is None and spec.column is not None and scheme_of(path) and names_ciphertext(spec.column):
         note(
@@ -134,12 +137,14 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         "split": spec.split is not None and path not in _SCOPES and not path.startswith("customAuth."),
         "decrypt": spec.decrypt is not None and spec.column is None,
         "since": spec.since is not None and (spec.format != EXPIRES_IN or not path.endswith(".expiresAt")),
+        "opaque": spec.opaque and path not in OPEN,
     }
     homes = {
         "json": "where there is a column",
         "split": "for scopes and customAuth",
         "decrypt": "where there is a column",
         "since": f'for expiresAt with format = "{EXPIRES_IN}"',
+        "opaque": "for refs and names",
     }
     for option, is_idle in idle.items():
         if is_idle:
@@ -155,6 +160,19 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         )
     if spec.split == "":
         raise ConfigError(f"{where}.split is empty", hint='Give a separator, e.g. split = " ", or "json".')
+
+
+def _check_name(path: str, spec: FieldSpec, where: str) -> None:
+    """Refuse a column of credentials, by its name, for a field that is stored and shown."""
+    if path not in OPEN or spec.opaque:
+        return
+    named = [spec.column or "", *(column or "" for _, column, _, _ in _parts(spec.template or "", where))]
+    for column in named:
+        if NAMES_A_CREDENTIAL.fullmatch(column) and spec.json is None:
+            raise ConfigError(
+                f"{where} is stored and shown, and takes it from {column}, a column of credentials by its name",
+                hint="Name the column with the customer's id; if this is one, add opaque = true to the mapping of it.",
+            )
 
 
 def _check_constant(path: str, read: Reader, text: str | None, where: str) -> None:

@@ -20,6 +20,7 @@ from importer.mapping.header import Header
 from importer.mapping.leaks import refuse_credentials
 from importer.mapping.refs import provider_fault
 from importer.mapping.schemes import PATHS, Choice, Chooser, scheme_of
+from importer.mapping.swaps import refuse_swapped
 from importer.outcomes import Code, Issue
 from importer.sources.base import Chunk
 
@@ -64,6 +65,7 @@ class Mapper:
             self._note(f"columns not used: {', '.join(ignored)}")
         self._fields = [compile_field(path, spec, header, self._note) for path, spec in specs.items()]
         self._labels = {field.path: field.label for field in self._fields}
+        self._trusted = frozenset(path for path, spec in specs.items() if spec.opaque)
         self._chooser = Chooser(self._fields, COLUMN_OF if mapping is None else {})
         if mapping is not None:
             self._chooser.check()
@@ -109,6 +111,7 @@ class Mapper:
         """Position in the chunk -> all that is wrong with the row. Puts faults into `columns`: see the two refusals."""
         problems: dict[int, dict[Issue, None]] = defaultdict(dict)  # a dict as an ordered set: one column, two fields
         refuse_credentials(columns)
+        refuse_swapped(columns, self._trusted)
         refuse_unusable(columns)  # afterwards: a ref that repeats a credential is hidden, be it encrypted or not
         for path, column in columns.items():
             for position, fault in _faults(column, _EMPTY if path in KEY else None):
