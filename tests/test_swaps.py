@@ -9,7 +9,7 @@ import pytest
 from desk import Ended, key_row, write_csv
 from test_mapping import GIVEN_KEY, codes, mapped
 
-from importer.errors import ConfigError
+from importer.errors import ConfigError, SourceError
 from importer.outcomes import Code
 from importer.redaction import may_be_a_key, reads_as_a_name
 from importer.sandbox import Sandbox
@@ -119,6 +119,11 @@ def test_a_ref_out_of_a_column_of_credentials_is_refused_by_its_name(column: str
         {**key_row(1), "key": "k", column: "x"}, mapping=given | {"consumerRef": {"column": column, "opaque": True}}
     )
     assert row.request is not None
+
+
+def test_a_key_in_the_mapping_where_the_name_of_a_column_belongs_is_not_printed() -> None:
+    with pytest.raises(SourceError, match="no column of that name, which mapping.apiKey names"):
+        mapped(key_row(1), mapping=GIVEN_KEY | {"apiKey": "q7Zk2vPd9xTbw8Rn"})
 
 
 def test_the_option_opaque_serves_refs_and_takes_true_or_false() -> None:

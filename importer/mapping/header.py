@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 
 from importer.errors import SourceError
-from importer.redaction import looks_like_a_token
+from importer.redaction import looks_like_a_token, may_be_a_key
 
 
 class Header:
@@ -32,7 +32,9 @@ class Header:
         if times:
             raise SourceError(f"{self.source} has {times} columns named {column}", hint="Rename all but one.")
         wanted = f", which {wanted_by} names" if wanted_by else ""
-        raise SourceError(f"{self.source} has no column {column}{wanted}", hint=f"{self._nearest(column)}{also}")
+        # whoever writes the key itself into the mapping must not see it printed
+        named = "of that name" if looks_like_a_token(column) or may_be_a_key(column) else column
+        raise SourceError(f"{self.source} has no column {named}{wanted}", hint=f"{self._nearest(column)}{also}")
 
     def _nearest(self, column: str) -> str:
         folded = {name.casefold(): name for name in self._columns if not looks_like_a_token(name)}

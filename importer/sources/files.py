@@ -220,4 +220,8 @@ def _neighbour(path: Path) -> str:
     """A hint that names the file in the same folder whose name is nearest."""
     names: Iterator[str] = (file.name for file in path.parent.iterdir()) if path.parent.is_dir() else iter(())
     near = get_close_matches(path.name, list(names), n=1)
-    return f"Did you mean {near[0]}?" if near else "Relative paths of a config start at its folder."
+    return (
+        f"Did you mean {near[0]}?"
+        if near
+        else "Check it: a relative path starts at the working directory, or (in a config) at its folder."
+    )
