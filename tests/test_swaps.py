@@ -122,7 +122,7 @@ def test_a_ref_out_of_a_column_of_credentials_is_refused_by_its_name(column: str
 
 
 def test_a_key_in_the_mapping_where_the_name_of_a_column_belongs_is_not_printed() -> None:
-    with pytest.raises(SourceError, match="no column of that name, which mapping.apiKey names"):
+    with pytest.raises(SourceError, match=r"no column of that name, which mapping\.apiKey names"):
         mapped(key_row(1), mapping=GIVEN_KEY | {"apiKey": "q7Zk2vPd9xTbw8Rn"})
 
 
