@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,7 +56,7 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
             ledger=ledger,
             spool=spool,
             digests=digests,
-            policy=_policy(config, options),
+            policy=replace(_policy(config, options), any_change=True),
             catalog=kept and kept[0],
             notes=[_of_the_catalog(kept and time.time() - kept[1])],
         )
@@ -77,7 +77,13 @@ def _of_the_catalog(age_s: float | None) -> str:
 
 
 def _policy(config: Config, options: RunOptions) -> PlanPolicy:
-    return PlanPolicy(changed=config.policy.changed, only=options.only, rows=options.rows, strict=options.strict)
+    return PlanPolicy(
+        changed=config.policy.changed,
+        only=options.only,
+        rows=options.rows,
+        strict=options.strict,
+        any_change=options.yes,
+    )
 
 
 def _known_ledger(config: Config) -> SqliteLedger | None:

@@ -63,7 +63,12 @@ class Console(Listener):
         self._problems(plan.common, plan.problems)
         if plan.problems:
             self._print(f"{_counted(plan.problems, 'problem')} in all: see {report}")
-        if plan.to_send:
+        if plan.is_mass_change:
+            self._print(
+                f"{plan.newly_changed:,} of {plan.known:,} done rows look changed, more than a night's work: "
+                "compare the mapping and the export with the last run; run sends nothing of it without --yes"
+            )
+        elif plan.to_send:
             self._print(f"next: {shlex.join(command)}")
 
     def summary(self, summary: RunSummary, *, report: str, command: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """What to do with a row: pure, from what it would send, what the ledger knows of it, and what is there already."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from importer.api.models import AuthScheme
@@ -10,6 +10,9 @@ from importer.records import Fingerprint
 from importer.spool import Action
 
 Only = Literal["all", "new", "unfinished"]
+
+NOT_KNOWN = b""
+"""The fingerprint of a connection of which nobody knows what it holds: it differs from every other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,17 @@ def _decide_done(facts: RowFacts, entry: Entry, changed: str) -> Decision:
         return Decision(Action.UNCHANGED, "done")
     if facts.superseded:
         return _told_once(_STALE, "stale", wanted, entry)
+    begun = entry.op_fingerprint is not None or entry.fingerprint == NOT_KNOWN
+    if begun and masks(facts, entry) is not None:
+        return Decision(Action.PATCH, "unfinished")
     if changed == "update" and masks(facts, entry) is not None:
         return Decision(Action.PATCH, "changed")
     return _told_once(_report_of(facts, changed), "changed", wanted, entry)
+
+
+def decide_once_there(facts: RowFacts, entry: Entry, changed: str) -> Decision:
+    """What is left to do for a row in doubt once its connection is found: it holds what was posted, not what is new."""
+    return _decide_done(facts, replace(entry, state=State.CREATED, op_fingerprint=None), changed)
 
 
 def _told_once(issue: Issue, kind: str, wanted: bytes, entry: Entry) -> Decision:
@@ -76,7 +87,7 @@ def masks(facts: RowFacts, entry: Entry) -> tuple[str, ...] | None:
     """
     known = [Fingerprint.load(blob) for blob in (entry.fingerprint, entry.op_fingerprint) if blob]
     wanted, whole = facts.fingerprint, whole_mask(facts)
-    if not known:
+    if not entry.fingerprint:
         return whole
     parts: list[str] = []
     if any(old.auth != wanted.auth for old in known):

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from importer.api.wire import Body
+from importer.decide import Decision
 from importer.records import Identity, Place
 from importer.spool import Action
+
+STALE_S = 2.0
+"""An intent older than this is renewed before its request starts: the ledger must have nearly the true time."""
 
 
 @dataclass(slots=True)
@@ -13,7 +17,9 @@ class Job:
 
     `attempts` are posts that reached the server or may have, `pauses` sendings that certainly did nothing (429, never
     left), `looks` look-ups that failed. `mask` is what a PATCH has to change, `whole_mask` all that it could (None
-    where the API cannot replace the credential). Times are seconds since the epoch.
+    where the API cannot replace the credential). `once_there` is what is left to do for a row in doubt when its
+    connection is found, `connection_id` of such a row one that the server made under other refs. Times are seconds
+    since the epoch.
     """
 
     place: Place
@@ -25,6 +31,7 @@ class Job:
     mask: tuple[str, ...] | None
     connection_id: str | None = None
     whole_mask: tuple[str, ...] | None = None
+    once_there: Decision | None = None
     attempts: int = 0
     pauses: int = 0
     looks: int = 0

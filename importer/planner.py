@@ -15,7 +15,7 @@ from typing import Literal
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
 from importer.catalog import Catalog, Severity, may_be_named
-from importer.decide import Only, RowFacts, decide, masks, whole_mask
+from importer.decide import Decision, Only, RowFacts, decide, decide_once_there, masks, whole_mask
 from importer.errors import SourceError, SourceLost
 from importer.inputs import Inputs
 from importer.jobs import Job
@@ -25,7 +25,7 @@ from importer.outcomes import Code, Issue, Stage, State
 from importer.records import Identity, Place
 from importer.sources.base import Chunk
 from importer.spool import TO_SEND, Action, Seen, Spool, SpooledRow
-from importer.summary import PlanSummary, summarise_plan
+from importer.summary import PlanSummary, change_heads, refuse_a_mass_change, summarise_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class PlanPolicy:
     only: Only = "all"
     rows: int | None = None
     strict: bool = False
+    any_change: bool = False
+    """Whether a mass change is meant, or looked at by somebody else."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Planner:
         self._policy = policy
         self._read = 0
         self._samples: dict[str, str] = {}
+        self._heads = Counter[str]()
         self._tainted: dict[tuple[int, int], Place] = {}
 
     @property
@@ -136,17 +139,8 @@ class Planner:
                 yield self._jobs_again(source_no, chunk, wanted)
 
     def _jobs_in_one_pass(self) -> Iterator[list[Job]]:
-        sending = False
-        try:
-            for source_no, chunk in self._chunks():
-                jobs = [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
-                sending = sending or bool(jobs)
-                yield jobs
-        except SourceError as error:
-            if not sending:
-                raise
-            # found out while rows before it are on their way: the run stops, it was not refused
-            raise SourceLost(str(error), hint=error.hint) from error
+        for source_no, chunk in self._chunks():
+            yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
 
     def _chunks(self) -> Iterator[tuple[int, Chunk]]:
         for source_no, source in enumerate(self.sources):
@@ -196,6 +190,9 @@ class Planner:
         rows = self._without_known_keys(out, self._sound(source_no, mapped))
         for sound in self._without_known_tokens(out, rows):
             self._decide_row(out, sound)
+        if self.one_pass and not self._policy.any_change:
+            # before anything of this chunk is sent or put on record, so that the next try sees the same changes
+            refuse_a_mass_change(self._heads["newly_changed"], self._heads["known"])
         self._spool.add(out.rows, out.problems, out.warnings)
         self._take_samples(out)
         return out
@@ -284,12 +281,10 @@ class Planner:
 
     def _decide_row(self, out: _Verdicts, row: _Row) -> None:
         later = self._tainted.pop((row.place.source_no, row.place.row), None)
-        if row.entry and row.entry.state is State.CREATED and self._ledger and row.entry.fingerprint:
-            wanted = row.facts.fingerprint.dump()
-            if wanted != row.entry.fingerprint:
-                superseded = self._ledger.is_superseded(row.identity, wanted)
-                row.facts = RowFacts(row.facts.fingerprint, row.facts.scheme, superseded)
+        if row.entry and row.entry.state is State.CREATED:
+            row.facts = self._with_history(row)
         decision = decide(row.facts, row.entry, changed=self._policy.changed, only=self._policy.only)
+        self._heads.update(change_heads(decision))
         if later is not None and decision.action is Action.POST:
             self._refuse(out, row.place, row.identity, [_shared_token(str(later))], kind="enter")
             return
@@ -339,12 +334,25 @@ class Planner:
             body=body_of(row.request),
             fingerprint=row.facts.fingerprint.dump(),
             refresh_digest=row.refresh_digest,
-            mask=masks(row.facts, entry) if entry and action is Action.PATCH else None,
+            mask=masks(row.facts, entry) if entry and action in (Action.PATCH, Action.LOOK) else None,
             connection_id=entry.connection_id if entry else None,
             whole_mask=whole_mask(row.facts),
+            once_there=self._once_there(row) if action is Action.LOOK else None,
             doubt=bool(entry and entry.doubt),
             settle_at=(entry and entry.settle_at) or 0.0,
         )
+
+    def _once_there(self, row: _Row) -> Decision | None:
+        if row.entry is None or row.entry.fingerprint is None:
+            return None
+        return decide_once_there(self._with_history(row), row.entry, self._policy.changed)
+
+    def _with_history(self, row: _Row) -> RowFacts:
+        """The facts of a row, with whether its credentials are an older version of what the connection holds."""
+        wanted, entry = row.facts.fingerprint.dump(), row.entry
+        if self._ledger is None or entry is None or not entry.fingerprint or entry.fingerprint == wanted:
+            return row.facts
+        return replace(row.facts, superseded=self._ledger.is_superseded(row.identity, wanted))
 
     def _take_samples(self, out: _Verdicts) -> None:
         """Keep one decoded time and one scope list, so that a wrong unit is seen before anything is sent."""

@@ -60,6 +60,7 @@ class Runner:
         self._pacer = session.pacer
         self._started = self._send_started = self._clock.steady()
         self._outcomes = Counter[Outcome]()
+        self._sent = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
 
     async def go(self) -> RunSummary:
@@ -80,7 +81,8 @@ class Runner:
         if not planner.one_pass:
             await self._in_reader(lambda: planner.read_all(self._seen))
         plan = planner.summary()
-        refuse_a_mass_change(plan, self._options.yes)
+        if not self._options.yes:
+            refuse_a_mass_change(plan.newly_changed, plan.known)
         self._listener.planned(plan)
         self._send_started = self._clock.steady()
         async with LedgerWriter(self._ledger, self._session.run_id, self._pacer.stop) as writer:
@@ -138,6 +140,7 @@ class Runner:
             await pool.run(self._read_ahead(planner.jobs()))
         finally:
             ticker.cancel()
+            self._sent = pool.claimed
             self._listener.progress(self._progress(pool, to_send))
             existing.close()
 
@@ -218,6 +221,7 @@ class Runner:
             to_fix=sum(n for code, n in codes.items() if code not in RUN_AGAIN),
             common=[CommonProblem(count, row.place, row.issue) for count, row in common],
             stopped=stopped,
+            sent=self._sent,
         )
         results = merged_results(self._spool, self._ledger.results(self._session.run_id), planner.names)
         try:

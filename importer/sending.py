@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from importer.api.client import ConnectionsClient
-from importer.api.models import Project
+from importer.api.models import Connection, Project
 from importer.api.problems import Answer, Fate
 from importer.api.wire import patch_of
 from importer.clock import Clock
+from importer.decide import NOT_KNOWN
 from importer.errors import ImporterError
 from importer.existing import Existing, Found, said_of
-from importer.jobs import Job
+from importer.jobs import STALE_S, Job
 from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State, Verdict
@@ -23,9 +24,6 @@ from importer.project import refused
 from importer.records import Identity
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
 from importer.spool import Action
-
-STALE_S = 2.0
-"""An intent older than this is renewed before its request starts: the time in the ledger must be the true one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,11 @@ class Sender:
         job.action, job.doubt, job.looks, job.settle_at = Action.LOOK, True, 0, now + settle_s
         job.no_more = bool(answer.problem and answer.problem.retryable is False)
         job.answered_201 = answer.status == 201
-        self._writer.put(Move(job.identity, State.UNKNOWN, now, doubt=True, settle_at=job.settle_at))
+        if job.answered_201 and isinstance(answer.value, Connection):
+            job.connection_id = answer.value.id
+        self._writer.put(
+            Move(job.identity, State.UNKNOWN, now, connection_id=job.connection_id, doubt=True, settle_at=job.settle_at)
+        )
         return await self._look(job)
 
     def _again(self, job: Job, answer: Answer[object]) -> Wait | None:
@@ -141,17 +143,27 @@ class Sender:
                 return None
             return Wait(delay_s)
         if found:
-            self._done(job, found[0].id, Outcome.CREATED)
-            return None
+            return await self._patch_claimed(job) if self._found_again(job, found[0].id) else None
         if looked_at < job.settle_at:
             return Wait(job.settle_at - looked_at)
+        if job.connection_id and not await self._gone(job.connection_id):
+            self._end(job, Outcome.UNKNOWN, [other_refs(job.connection_id)])
+            return None
         return await self._send_again(job)
+
+    async def _gone(self, connection_id: str) -> bool:
+        """Whether a connection that was made under other refs has been deleted; "no" where the API does not say."""
+        return (await self._client.get(connection_id)).status == 404
+
+    async def _patch_claimed(self, job: Job) -> Wait | None:
+        await self._writer.commit([self.intent(job, self._clock.now())])
+        return await self._patch(job)
 
     async def _send_again(self, job: Job) -> Wait | None:
         """It is not there, and had the time to appear: it was never carried out."""
         if job.answered_201:
             # created, says the server, and not under these refs: sent again, it would be there twice
-            self._end(job, Outcome.UNKNOWN, [_OTHER_REFS])
+            self._end(job, Outcome.UNKNOWN, [other_refs(None)])
             return None
         if job.no_more or job.attempts >= self._policy.backoff.attempts:
             code = Code.SERVER_GAVE_UP if job.no_more else Code.ATTEMPTS_SPENT
@@ -218,14 +230,13 @@ class Sender:
     def settle(self, job: Job, found: Sequence[Found]) -> bool:
         """A connection was there before this run posted the row. Says whether the row still has to be patched."""
         if job.doubt:
-            self._done(job, found[0].id, Outcome.CREATED)
-        elif self._policy.existing == "fail":
+            return self._found_again(job, found[0].id)
+        if self._policy.existing == "fail":
             self.reject(job, [_exists(found[0])])
         elif self._policy.existing == "adopt":
             self._done(job, found[0].id, Outcome.ADOPTED)
         elif job.whole_mask:
-            # nothing is known of what it holds: an empty fingerprint differs from every other
-            self._enter(job, found[0].id, ours=False, fingerprint=b"")
+            self._enter(job, found[0].id, ours=False, fingerprint=NOT_KNOWN)
             job.action, job.connection_id, job.mask = Action.PATCH, found[0].id, job.whole_mask
             return True
         else:
@@ -234,13 +245,25 @@ class Sender:
             self._end(job, Outcome.CHANGED, [_cannot_update(found[0])], connection_id=found[0].id)
         return False
 
-    def _done(self, job: Job, connection_id: str, outcome: Outcome) -> None:
+    def _found_again(self, job: Job, connection_id: str) -> bool:
+        """A row in doubt is there. Says whether the row brings something newer that still has to be patched."""
         # settled without a post in this run: what it holds is what an earlier run sent, and the ledger knows that
-        kept = outcome is Outcome.CREATED and job.attempts == 0
-        self._enter(job, connection_id, ours=outcome is Outcome.CREATED, kept=kept)
-        result = self._end(job, outcome, connection_id=connection_id)
-        if job.doubt or job.resent:
-            self.doubtful[job.identity] = result
+        kept = job.attempts == 0
+        self._enter(job, connection_id, ours=True, kept=kept)
+        due = job.once_there if kept else None
+        if due and due.action is Action.PATCH:
+            job.action, job.connection_id = Action.PATCH, connection_id
+            return True
+        if due and due.action is Action.CHANGED:
+            self._writer.put(Reported(job.identity, job.fingerprint))
+            self._end(job, Outcome.CHANGED, [due.issue] if due.issue else [], connection_id=connection_id)
+        else:
+            self._end(job, Outcome.CREATED, connection_id=connection_id)
+        return False
+
+    def _done(self, job: Job, connection_id: str, outcome: Outcome) -> None:
+        self._enter(job, connection_id, ours=outcome is Outcome.CREATED)
+        self._end(job, outcome, connection_id=connection_id)
 
     def _enter(
         self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None, kept: bool = False
@@ -275,16 +298,15 @@ class Sender:
         elif job.action is Action.LOOK:
             self._end(job, Outcome.UNKNOWN, [_UNKNOWN])
 
-    def _end(
-        self, job: Job, outcome: Outcome, issues: Sequence[Issue] = (), connection_id: str | None = None
-    ) -> Result:
+    def _end(self, job: Job, outcome: Outcome, issues: Sequence[Issue] = (), connection_id: str | None = None) -> None:
         result = Result(
             job.place, job.identity, outcome, connection_id or job.connection_id, job.http_status, job.attempts,
             self._clock.now(), issues,
         )  # fmt: skip
         self._writer.put(result)
         self._finished(result)
-        return result
+        if (job.doubt or job.resent) and result.connection_id and outcome is not Outcome.UNKNOWN:
+            self.doubtful[job.identity] = result
 
     def _note(self, job: Job, answer: Answer[object]) -> None:
         job.http_status = answer.status
@@ -328,11 +350,15 @@ _UNKNOWN = Issue(
 )  # fmt: skip
 
 
-_OTHER_REFS = Issue(
-    "", Code.NO_ANSWER, "the server says it was created, but not under these refs: it seems to change them",
-    "Look for it in the dashboard, and tell us how the refs changed; it is not sent again in this run.", Stage.SEND,
-    201, retryable=True,
-)  # fmt: skip
+def other_refs(connection_id: str | None) -> Issue:
+    """A connection that the server made under other refs than it was sent: nobody here can say what became of it."""
+    if connection_id:
+        reason = f"the server says it created connection {connection_id}, but under other refs: it is not sent again"
+        fix = "Look for it in the dashboard. Once it is deleted there, the next run sends the row again."
+    else:
+        reason = "the server says it was created, and it is not to be found: it is not sent again in this run"
+        fix = "Look for it in the dashboard: the next run looks once more, and then sends it."
+    return Issue("", Code.NO_ANSWER, reason, fix, Stage.SEND, 201, retryable=True)
 
 
 def _failed(code: Code, job: Job) -> Issue:

@@ -17,6 +17,7 @@ from importer.api.client import ConnectionsClient
 from importer.clock import Clock
 from importer.config import Config
 from importer.errors import Exit, ImporterError
+from importer.jobs import STALE_S
 from importer.ledger import Run, SqliteLedger
 from importer.pacing import Pacer, Patience, rate_policy
 from importer.project import find_project
@@ -81,7 +82,8 @@ async def open_session(
                 session = Session(config, ledger, clock, backoff, pacer, client, Target("", ""), run_id)
                 session.target = await _find_target(session, online=online)
                 ledger.aim(session.target)
-                ledger.recover(clock.now(), max(retry.settle_s, config.api.timeout_s))
+                # a request may have left as much later than its intent, and have been on its way for so long
+                ledger.recover(clock.now(), STALE_S + max(retry.settle_s, config.api.timeout_s))
                 yield session
     except asyncio.CancelledError:
         if isinstance(pacer.stopped, Interrupted):  # a second signal, or the time of grace was over

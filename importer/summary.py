@@ -1,10 +1,11 @@
 """What a plan found and what a run came to, as values: for the screen, for summary.json and for the exit code."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from importer.decide import Decision
 from importer.errors import ConfigError, Exit, ImporterError
 from importer.outcomes import Code, Issue, Outcome
 from importer.records import Place
@@ -58,8 +59,20 @@ class PlanSummary:
     complete: bool = True
 
     @property
+    def known(self) -> int:
+        """Rows that were done before, changed or not."""
+        return self.done + self.changed
+
+    @property
+    def is_mass_change(self) -> bool:
+        """Whether so many of them look changed that `run` would send nothing without a yes."""
+        return looks_like_a_mass_change(self.newly_changed, self.known)
+
+    @property
     def exit_code(self) -> Exit:
-        """What `plan` ends with."""
+        """What `plan` ends with: 2 where `run` would send nothing without a yes."""
+        if self.is_mass_change:
+            return Exit.USAGE
         return Exit.ROWS_NEED_A_FIX if self.problems else Exit.DONE
 
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +85,7 @@ class PlanSummary:
             "to_send": self.to_send,
             "rows": {head: getattr(self, head) for head in heads},
             "providers": {name: {"rows": rows, "to_send": to_send} for name, rows, to_send in self.by_provider},
+            "mass_change": self.is_mass_change,
             "problems": self.problems,
             "common": [common.as_json() for common in self.common],
             "warnings": self.warnings,
@@ -106,7 +120,7 @@ def summarise_plan(
         by_provider=spool.by_provider(),
         problems=spool.problem_count(),
         common=_common(spool, sources, "problems"),
-        newly_changed=by_action[Action.PATCH] + spool.problem_count(Code.CHANGED, Code.STALE),
+        newly_changed=counts.get((Action.PATCH, "changed"), 0) + spool.problem_count(Code.CHANGED, Code.STALE),
         warnings=spool.warning_count(),
         common_warnings=_common(spool, sources, "warnings"),
         notes=notes,
@@ -122,15 +136,26 @@ def _common(spool: Spool, sources: Sequence[str], table: Table) -> list[CommonPr
     ]
 
 
-def refuse_a_mass_change(plan: PlanSummary, yes: bool) -> None:
-    """Stop before sending where suspiciously many done rows look changed. Raises ConfigError unless `yes`."""
-    known = plan.done + plan.changed
-    if yes or plan.newly_changed <= MASS_CHANGE_ROWS or plan.newly_changed <= MASS_CHANGE_SHARE * known:
-        return
-    raise ConfigError(
-        f"{plan.newly_changed:,} of {known:,} done rows look changed, more than a night's work: nothing was sent",
-        hint="Compare the mapping and the export with the last run. If the changes are meant, run again with --yes.",
-    )
+def change_heads(decision: Decision) -> Iterator[str]:
+    """What a decision about a row counts for in the comparison with the last run: `known`, `newly_changed`."""
+    if decision.kind in ("done", "changed", "stale"):
+        yield "known"
+        if decision.action is Action.PATCH or decision.issue:
+            yield "newly_changed"
+
+
+def looks_like_a_mass_change(newly_changed: int, known: int) -> bool:
+    """Whether suspiciously many of the done rows look changed: more than 20, and more than a fifth."""
+    return newly_changed > max(MASS_CHANGE_ROWS, MASS_CHANGE_SHARE * known)
+
+
+def refuse_a_mass_change(newly_changed: int, known: int) -> None:
+    """Stop before sending where suspiciously many done rows look changed. Raises ConfigError."""
+    if looks_like_a_mass_change(newly_changed, known):
+        raise ConfigError(
+            f"{newly_changed:,} of {known:,} done rows look changed, more than a night's work: none of them was sent",
+            hint="Compare the mapping and the export with the last run. If the changes are meant, run with --yes.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +173,8 @@ class RunSummary:
     to_fix: int
     common: Sequence[CommonProblem] = ()
     stopped: ImporterError | None = None
+    sent: bool = True
+    """Whether any row was sent, or may have been."""
 
     @property
     def rate(self) -> float:
@@ -156,9 +183,10 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """5 (or what stopped it) wins over 3, 3 over 4."""
+        """5 (or what stopped it) wins over 3, 3 over 4. 2 says that nothing was sent: on the way it is 5."""
         if self.stopped:
-            return self.stopped.exit_code
+            code = self.stopped.exit_code
+            return Exit.STOPPED if code is Exit.USAGE and self.sent else code
         if self.to_fix:
             return Exit.ROWS_NEED_A_FIX
         return Exit.ROWS_LEFT if self.outcomes[Outcome.FAILED] or self.outcomes[Outcome.UNKNOWN] else Exit.DONE

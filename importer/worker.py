@@ -35,6 +35,8 @@ class WorkerPool:
     ) -> None:
         self.waiting = 0
         """Rows that wait for another try now."""
+        self.claimed = False
+        """Whether an intent was put on disk: from then on something may have been sent."""
         self._sender = sender
         self._existing = existing
         self._writer = writer
@@ -99,6 +101,7 @@ class WorkerPool:
     async def _claim(self, jobs: Sequence[Job]) -> None:
         """Put the intents on disk, then hand the rows out."""
         now = self._clock.now()
+        self.claimed = self.claimed or bool(jobs)
         await self._writer.commit([self._sender.intent(job, now) for job in jobs])
         for job in jobs:
             await self._queue.put(job)
