@@ -26,7 +26,9 @@ def outcomes(home: Path) -> list[str]:
 def entry(home: Path, group: str = "g1") -> tuple[str, int, int | None]:
     """What the ledger says of a row: its state, whether it is in doubt, whether its connection is ours."""
     with closing(sqlite3.connect(home / "importer-ledger.db")) as db:
-        state, doubt, ours = db.execute("SELECT state, doubt, ours FROM entries WHERE group_ref = ?", (group,)).fetchone()
+        state, doubt, ours = db.execute(
+            "SELECT state, doubt, ours FROM entries WHERE group_ref = ?", (group,)
+        ).fetchone()
     return str(state), int(doubt), ours
 
 
