@@ -13,6 +13,7 @@ from importer.sandbox import Sandbox
 from importer.sandbox.store import Connection, Store
 
 Importer = Callable[..., Ended]
+KeepRefs = Callable[[Callable[[str], str]], None]
 
 
 def codes(home: Path) -> list[str]:
@@ -50,7 +51,7 @@ def lose(sandbox: Sandbox, importer: Importer, fault: str) -> None:
 
 
 @pytest.fixture
-def keep_refs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str]], None]:
+def keep_refs(monkeypatch: pytest.MonkeyPatch) -> KeepRefs:
     """Have the server keep and answer group refs as it likes, and find them under what it would make of them."""
 
     def begin(kept: Callable[[str], str]) -> None:
@@ -82,7 +83,7 @@ def test_a_201_under_other_refs_is_not_posted_a_second_time(
     home: Path,
     sandbox: Sandbox,
     importer: Importer,
-    keep_refs: Callable[[Callable[[str], str]], None],
+    keep_refs: KeepRefs,
 ) -> None:
     """It was created, says the server, and it is not there under our refs: posted again, it would be there twice."""
     keep_refs(kept)
@@ -101,7 +102,7 @@ def test_a_201_under_other_refs_is_not_posted_a_second_time(
 
 
 def test_a_server_that_was_seen_to_fold_refs_is_met_on_its_own_terms(
-    home: Path, sandbox: Sandbox, importer: Importer, keep_refs: Callable[[Callable[[str], str]], None]
+    home: Path, sandbox: Sandbox, importer: Importer, keep_refs: KeepRefs
 ) -> None:
     """The first answer shows how it keeps refs; by that, the row whose answer is lost is found."""
     keep_refs(str.upper)

@@ -366,7 +366,7 @@ def test_of_several_files_the_later_one_counts(home: Path, sandbox: Sandbox, imp
 
     assert outcomes(home) == ["duplicate", "created", "created", "created"]
     tokens = current(sandbox, "g1")["oauth2AuthorizationCode"]
-    assert tokens["accessToken"]["token"] == "fake-new-1"  # type: ignore[index]
+    assert tokens["accessToken"]["token"] == "fake-new-1"  # type: ignore[index]  # JSON
 
 
 def test_one_refresh_token_under_two_keys_is_refused_twice(home: Path, sandbox: Sandbox, importer: Importer) -> None:
