@@ -1,10 +1,13 @@
 """What an operator lives through: whole runs against the sandbox, and what the world is like afterwards."""
 
 import csv
+import fcntl
 import json
 import random
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -218,6 +221,55 @@ def test_a_second_signal_ends_at_once_and_the_next_run_finds_what_was_in_flight(
     assert importer("run", "rows.csv").exit_code == 0
     time.sleep(2.0)  # nothing that was in flight may come to light later
     assert groups(sandbox) == {f"g{n}": 1 for n in range(40)}
+
+
+HEADER = "provider,group_ref,consumer_ref,api_key\n"
+ROWS = "".join(f"stripe,g{n},u{n},fake-key-{n}\n" for n in range(3_000))
+"""Enough for the header to be read and the run to begin, too little for a first chunk."""
+
+
+def unread(process: "subprocess.Popen[str]") -> int:
+    """Bytes in the standard input of a process that it has not taken yet."""
+    assert process.stdin is not None
+    return int(struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, b"    "))[0])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(HEADER, id="before the first row"),
+        pytest.param(
+            HEADER + ROWS,
+            id="between two rows",
+            marks=pytest.mark.xfail(strict=True, reason="closing the source waits for the reader that waits for rows"),
+        ),
+    ],
+)
+def test_a_standard_input_that_stalls_does_not_hold_up_a_signal(
+    sent: str, number: signal.Signals, code: int, home: Path, sandbox: Sandbox, start: Start, importer: Importer
+) -> None:
+    """Whoever fills the pipe has stopped and keeps it open."""
+    process = start("run", "-")
+    assert process.stdin is not None
+    try:
+        process.stdin.write(sent)
+        process.stdin.flush()
+        while process.poll() is None and (unread(process) or (ROWS in sent and not sandbox.requests.total)):
+            time.sleep(0.02)
+
+        process.send_signal(number)
+        ended = process.wait(timeout=10)
+    finally:
+        process.kill()
+        _, err = process.communicate()
+
+    # before a run begins, SIGTERM ends it as it ends any program: a shell then says 128 and the signal
+    assert (ended if ended >= 0 else 128 - ended) == code
+    assert "Traceback" not in err
+    assert sandbox.count() == 0
+    (home / "rows.csv").write_text(HEADER + ROWS)
+    assert importer("run", "rows.csv", "--rows", "5").exit_code == 0
 
 
 def test_a_wrong_key_costs_one_message(home: Path, sandbox: Sandbox, importer: Importer) -> None:

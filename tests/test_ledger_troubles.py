@@ -101,6 +101,33 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
     assert sandbox.requests.total == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("nr_inodes=1", "the ledger's lock {lock} cannot be opened: No space left on device"),
+        ("ro", "the ledger's lock {lock} cannot be opened: Read-only file system"),
+        ("size=4k", "the ledger {ledger} cannot be used: database or disk is full"),
+    ],
+    ids=["no file fits", "read-only", "no byte fits"],
+)
+def test_where_the_lock_finds_no_room_one_line_says_so(
+    options: str, says: str, volume: Callable[[str], Path], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The lock file comes first: on a full disk it may not be made, or hold no name; the ledger has the last word."""
+    folder = volume(options)
+    if options.startswith("size"):
+        (folder / "filler").write_bytes(bytes(4096))
+    write_csv(home / "rows.csv", [token_row(1)])
+    ledger = folder / "ledger.db"
+
+    ended = importer("run", "rows.csv", "--ledger", f"sqlite:///{ledger}")
+
+    assert ended.exit_code == 2
+    assert one_line(ended) == "error: " + says.format(lock=f"{ledger}.lock", ledger=ledger)
+    assert len(ended.err.splitlines()) == 2
+    assert sandbox.requests.total == 0
+
+
 def test_a_folder_that_is_not_there_is_not_made(home: Path, sandbox: Sandbox, importer: Importer) -> None:
     write_csv(home / "rows.csv", [token_row(1)])
 

@@ -35,7 +35,7 @@ def too_fast(retry_after_s: float) -> Answer[object]:
 
 
 def pacer(clock: MovedClock, policy: RatePolicy | None = None, **patience: float) -> Pacer:
-    return Pacer(policy or FixedRate(UNLIMITED), Patience(**patience), clock)  # type: ignore[arg-type]
+    return Pacer(policy or FixedRate(UNLIMITED), Patience(**patience), clock)  # type: ignore[arg-type]  # one is an int
 
 
 async def starts_for(pacer: Pacer, clock: MovedClock, seconds: float, answer: Answer[object] = OK) -> list[float]:

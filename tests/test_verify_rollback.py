@@ -135,6 +135,29 @@ def failing_looks(sandbox: Sandbox) -> dict[str, str]:
     return {}
 
 
+def test_a_row_in_doubt_for_which_two_connections_are_there_is_settled_and_reported(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The post made one, and the customer connected by hand before anybody could look."""
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+    sandbox.next("drop_after_commit", 2)
+    importer("run", "rows.csv", "--attempts", "1", **failing_looks(sandbox))
+    assert states(home) == {State.UNKNOWN: 2}
+    sandbox.calm()
+    both = {id_of(sandbox, "g1"), sandbox.add_connection("hubspot", "g1", "u1")}
+
+    ended = importer("verify", "--json")
+
+    assert ended.exit_code == 3
+    summary = json.loads((home / "importer-report/verify-summary.json").read_text())
+    assert (summary["settled"], summary["doubles"], summary["unknown"], summary["strangers"]) == (2, 1, 0, 0)
+    (problem,) = read_csv(home / "importer-report/verify-errors.csv")
+    assert (problem["group_ref"], problem["code"]) == ("g1", "double")
+    assert all(connection_id in problem["message"] for connection_id in both)
+    assert states(home) == {State.CREATED: 2}
+    assert {connection["id"] for connection in sandbox.connections("g1")} == both
+
+
 def test_refresh_proves_which_tokens_work(home: Path, sandbox: Sandbox, importer: Importer) -> None:
     write_csv(home / "rows.csv", [token_row(1), token_row(2, refresh_token="fake-revoked-2"), key_row(3)])
     assert importer("run", "rows.csv").exit_code == 0
@@ -189,6 +212,28 @@ def test_a_rollback_that_cannot_end_says_so_and_can_be_run_again(
     assert sandbox.count() == 6
 
     sandbox.calm()
+    assert importer("rollback", "--run", run_id, "--yes").exit_code == 0
+    assert sandbox.count() == 0
+
+
+def test_a_rollback_counts_what_is_still_in_doubt_as_left(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    """What may be there and is not known to be cannot be deleted: verify settles it, and the rollback goes on."""
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+    sandbox.next("none", 1)
+    sandbox.next("drop_after_commit", 1)
+    importer("run", "rows.csv", "--attempts", "1", "--workers", "1", **failing_looks(sandbox))
+    assert states(home) == {State.CREATED: 1, State.UNKNOWN: 1}
+    sandbox.calm()
+    run_id = last_run(importer)
+
+    first = importer("rollback", "--run", run_id, "--yes", "--json")
+
+    assert first.exit_code == 4
+    ended = json.loads(first.out.splitlines()[-1])
+    assert (ended["found"], ended["deleted"], ended["left"]) == (2, 1, 1)
+    assert states(home) == {State.ROLLED_BACK: 1, State.UNKNOWN: 1}
+    assert sandbox.count() == 1
+    assert importer("verify").exit_code == 0
     assert importer("rollback", "--run", run_id, "--yes").exit_code == 0
     assert sandbox.count() == 0
 

@@ -45,7 +45,7 @@ def bring(ledger: Ledger, identity: Identity, state: State) -> None:
 def created(identity: Identity = ADA, **more: object) -> Move:
     """A connection that our post made."""
     given = {"connection_id": "c-1", "ours": True, "fingerprint": OLD, "refresh_digest": REFRESH, "run_id": "run-1"}
-    return Move(identity, State.CREATED, AT, **{**given, **more})  # type: ignore[arg-type]
+    return Move(identity, State.CREATED, AT, **{**given, **more})  # type: ignore[arg-type]  # of many types, by name
 
 
 def state(ledger: Ledger, identity: Identity = ADA) -> State | None:

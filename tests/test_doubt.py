@@ -1,0 +1,224 @@
+"""Rows in doubt: sent, and no answer that can be trusted. What settles them, and what the ledger says afterwards."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from desk import Ended, key_row, read_csv, token_row, write_csv
+
+from importer.sandbox import Sandbox
+from importer.sandbox.store import Connection, Store
+
+Importer = Callable[..., Ended]
+KeepRefs = Callable[[Callable[[str], str]], None]
+
+
+def codes(home: Path) -> list[str]:
+    return [row["code"] for row in read_csv(home / "importer-report/errors.csv")]
+
+
+def outcomes(home: Path) -> list[str]:
+    return [row["outcome"] for row in read_csv(home / "importer-report/results.csv")]
+
+
+def entry(home: Path, group: str = "g1") -> tuple[str, int, int | None]:
+    """What the ledger says of a row: its state, whether it is in doubt, whether its connection is ours."""
+    with closing(sqlite3.connect(home / "importer-ledger.db")) as db:
+        state, doubt, ours = db.execute(
+            "SELECT state, doubt, ours FROM entries WHERE group_ref = ?", (group,)
+        ).fetchone()
+    return str(state), int(doubt), ours
+
+
+def set_policy(home: Path, existing: str) -> None:
+    config = home / "config.toml"
+    config.write_text(f"{config.read_text()}\n[policy]\nexisting = '{existing}'\n")
+
+
+def lose(sandbox: Sandbox, importer: Importer, fault: str) -> None:
+    """Run while the post meets a fault and no look says what came of it; afterwards the server is well again."""
+    sandbox.next(fault)
+    sandbox.next("none", on="list")
+    sandbox.next("500_before", 50, on="list")
+    assert importer("run", "rows.csv", "--attempts", "1").exit_code == 4
+    sandbox.calm()
+
+
+# a server that keeps refs otherwise
+
+
+@pytest.fixture
+def keep_refs(monkeypatch: pytest.MonkeyPatch) -> KeepRefs:
+    """Have the server keep and answer group refs as it likes, and find them under what it would make of them."""
+
+    def begin(kept: Callable[[str], str]) -> None:
+        add, select = Store.add, Store.select
+
+        def add_changed(store: Store, connection: Connection) -> None:
+            connection.group_ref = kept(connection.group_ref)
+            add(store, connection)
+
+        def select_changed(
+            store: Store, provider: str | None = None, group_ref: str | None = None, consumer_ref: str | None = None
+        ) -> list[Connection]:
+            return select(store, provider, group_ref and kept(group_ref), consumer_ref)
+
+        monkeypatch.setattr(Store, "add", add_changed)
+        monkeypatch.setattr(Store, "select", select_changed)
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("kept", "fault"),
+    [(lambda ref: f"acme-{ref}", "none"), (str.upper, "bad_json")],
+    ids=["prefixed and answered", "in capitals and unreadable"],
+)
+def test_a_201_under_other_refs_is_not_posted_a_second_time(
+    kept: Callable[[str], str],
+    fault: str,
+    home: Path,
+    sandbox: Sandbox,
+    importer: Importer,
+    keep_refs: KeepRefs,
+) -> None:
+    """It was created, says the server, and it is not there under our refs: posted again, it would be there twice."""
+    keep_refs(kept)
+    sandbox.next(fault)
+    write_csv(home / "rows.csv", [token_row(1)])
+
+    ended = importer("run", "rows.csv")
+
+    assert ended.exit_code == 4, ended.err
+    assert outcomes(home) == ["unknown"]
+    (error,) = read_csv(home / "importer-report/errors.csv")
+    assert (error["code"], error["http_status"]) == ("no_answer", "201")
+    assert "not under these refs" in error["message"]
+    assert entry(home)[:2] == ("unknown", 1)
+    assert sandbox.count() == sandbox.requests.kinds["generate"] == 1
+
+
+def test_a_server_that_was_seen_to_fold_refs_is_met_on_its_own_terms(
+    home: Path, sandbox: Sandbox, importer: Importer, keep_refs: KeepRefs
+) -> None:
+    """The first answer shows how it keeps refs; by that, the row whose answer is lost is found."""
+    keep_refs(str.upper)
+    sandbox.next("none")
+    sandbox.next("drop_after_commit")
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+
+    assert importer("run", "rows.csv", "--workers", "1").exit_code == 0
+
+    assert outcomes(home) == ["created", "created"]
+    assert importer("run", "rows.csv").exit_code == 0
+    assert sandbox.count() == sandbox.requests.kinds["generate"] == 2
+
+
+# what the row says meanwhile
+
+
+def test_a_newer_credential_that_came_while_the_row_was_in_doubt_is_brought(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The post made the connection, with the older key: the ledger must not take it for the newer one."""
+    write_csv(home / "rows.csv", [key_row(1)])
+    lose(sandbox, importer, "drop_after_commit")
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-newer-1")])
+
+    for _ in range(2):
+        assert importer("run", "rows.csv").exit_code == 0
+
+    (connection,) = sandbox.connections()
+    assert connection["current"]["apiKey"] == "fake-newer-1"
+    assert entry(home)[0] == "created"
+    before = sandbox.requests.kinds
+    assert importer("run", "rows.csv").exit_code == 0
+    assert outcomes(home) == ["unchanged"]
+    after = sandbox.requests.kinds
+    assert [after[kind] - before[kind] for kind in ("generate", "patch", "delete")] == [0, 0, 0]
+
+
+# what a look that found nothing leaves behind
+
+
+def _looked_up_and_posted_again_at_once(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    """The second post is refused: the row is open, and certainly has no connection of ours."""
+    sandbox.next("drop_before")
+    sandbox.next("echo_secret_422")
+    assert importer("run", "rows.csv").exit_code == 3
+    assert sandbox.requests.kinds["generate"] == 2
+
+
+def _posted_again_by_the_next_run(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    lose(sandbox, importer, "drop_before")
+    sandbox.next("echo_secret_422")
+    assert importer("run", "rows.csv").exit_code == 3
+    assert sandbox.requests.kinds["generate"] == 2
+
+
+def _verified_not_to_be_there(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    lose(sandbox, importer, "drop_before")
+    assert importer("verify").exit_code == 0
+    assert entry(home)[0] == "pending"
+
+
+def _found_deleted_and_forgotten(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    sandbox.next("drop_after_commit")
+    assert importer("run", "rows.csv").exit_code == 0
+    assert entry(home)[:2] == ("created", 1)
+    sandbox.remove_connection(sandbox.connections()[0]["id"])
+    assert importer("verify", "--forget-missing", "--yes").exit_code == 3
+    assert entry(home)[0] == "pending"
+
+
+@pytest.mark.parametrize("settle_s", [0, 0.3], ids=["at once", "after a while"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        _looked_up_and_posted_again_at_once,
+        _posted_again_by_the_next_run,
+        _verified_not_to_be_there,
+        _found_deleted_and_forgotten,
+    ],
+)
+def test_a_connection_made_by_hand_is_not_taken_for_a_doubt_that_was_cleared(
+    begin: Callable[[Path, Sandbox, Importer], None], settle_s: float, home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The row had a lost answer once, and was seen not to be there: what comes later is the customer's own."""
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("settle_s = 0.3", f"settle_s = {settle_s}"))
+    write_csv(home / "rows.csv", [token_row(1)])
+    begin(home, sandbox, importer)
+    assert entry(home)[1] == 0
+    by_hand = sandbox.add_connection("hubspot", "g1", "u1")
+    set_policy(home, "fail")
+
+    refused = importer("run", "rows.csv")
+
+    assert refused.exit_code == 3
+    assert (outcomes(home), codes(home)) == (["rejected"], ["exists"])
+    assert entry(home)[0] == "rejected"
+    assert [connection["id"] for connection in sandbox.connections()] == [by_hand]
+
+
+def test_a_row_that_was_posted_anew_is_no_longer_in_doubt(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    """Its connection is deleted by hand and the customer connects himself: a rollback leaves that one alone."""
+    write_csv(home / "rows.csv", [token_row(1)])
+    lose(sandbox, importer, "drop_before")
+    assert importer("run", "rows.csv").exit_code == 0
+    assert entry(home) == ("created", 0, 1)
+    sandbox.remove_connection(sandbox.connections()[0]["id"])
+    by_hand = sandbox.add_connection("hubspot", "g1", "u1")
+    assert importer("verify", "--forget-missing", "--yes").exit_code == 3
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert outcomes(home) == ["adopted"]
+    assert entry(home) == ("created", 0, 0)
+    for run in json.loads(importer("status", "--json").out)["runs"]:
+        if run["verb"] == "run":
+            assert importer("rollback", "--run", run["run_id"], "--yes").exit_code == 0
+    assert [connection["id"] for connection in sandbox.connections()] == [by_hand]
