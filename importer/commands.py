@@ -32,7 +32,7 @@ from importer.runner import Runner, RunOptions
 from importer.session import Session, open_session
 from importer.spool import Spool
 from importer.summary import PlanSummary, RunSummary
-from importer.undo import Rollback, RollbackSummary
+from importer.undo import Rollback, RollbackSummary, in_doubt
 from importer.verifier import Verifier, VerifySummary
 
 
@@ -210,8 +210,9 @@ def rollback(
         async with open_session(config, key, ledger) as session:
             with closing(ledger.reader()) as view:
                 if dry_run:
-                    found = sum(1 for _ in view.posted_by(of_run))
-                    return RollbackSummary(session.run_id, of_run, found, 0, found, dry_run=True)
+                    left = in_doubt(view, of_run)
+                    found = sum(1 for _ in view.posted_by(of_run)) + left
+                    return RollbackSummary(session.run_id, of_run, found, 0, left, dry_run=True)
                 summary = await Rollback(session, view, of_run).go()
             ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
             return summary

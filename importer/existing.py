@@ -112,6 +112,11 @@ class Existing:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
         return self._of(identity, map(_row, rows))
 
+    def nearly(self, identity: Identity) -> list[Found]:
+        """Connections of the listing whose refs differ from these in case, blanks or composition only."""
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
+        return [found for found in map(_row, rows) if found.identity != identity]
+
     def claim(self, connection_id: str) -> Found | None:
         """The connection with this id, as the listing gave it; from now on somebody answers for it."""
         row = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE id = ?", (connection_id,)).fetchone()  # noqa: S608

@@ -27,6 +27,9 @@ from importer.sources.base import Chunk
 from importer.spool import TO_SEND, Action, Seen, Spool, SpooledRow
 from importer.summary import PlanSummary, change_heads, refuse_a_mass_change, summarise_plan
 
+UNSOUND = b""
+"""In the place of the fingerprint of a row that cannot be sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanPolicy:
@@ -184,9 +187,9 @@ class Planner:
         _refuse_swapped_columns(name, mapped, unsound)
         for row in unsound:
             identity = Identity(row.provider, row.group_ref, row.consumer_ref)
-            self._refuse(
-                out, Place(name, source_no, row.row), identity, row.issues, kind="enter" if all(identity) else ""
-            )
+            place = Place(name, source_no, row.row)
+            self._refuse(out, place, identity, row.issues, kind="enter" if all(identity) else "")
+        self._note_unsound(source_no, unsound)
         rows = self._without_known_keys(out, self._sound(source_no, mapped))
         for sound in self._without_known_tokens(out, rows):
             self._decide_row(out, sound)
@@ -216,6 +219,11 @@ class Planner:
                 row.entry = entry
         return rows
 
+    def _note_unsound(self, source_no: int, unsound: Sequence[MappedRow]) -> None:
+        """Keep the keys of rows that cannot be sent: a sound row of a later file takes the place of each."""
+        identities = [(Identity(row.provider, row.group_ref, row.consumer_ref), row.row) for row in unsound]
+        self._spool.seen_keys([(self._digests.identity(i), UNSOUND, source_no, row) for i, row in identities if all(i)])
+
     def _without_known_keys(self, out: _Verdicts, rows: list[_Row]) -> list[_Row]:
         """Leave out rows whose key came before; across files the later one counts instead."""
         keys = [(r.key, r.facts.fingerprint.dump(), r.place.source_no, r.place.row) for r in rows]
@@ -223,11 +231,14 @@ class Planner:
         if not known:
             return rows
         kept: list[_Row] = []
-        newer: dict[bytes, Seen] = {}  # keys that this chunk took over from an earlier file: its first row counts
+        newer: dict[bytes, Seen] = {}  # keys that this chunk took over from an earlier row: its first row counts
         for at, row in enumerate(rows):
             seen = newer.get(row.key) or known.get(at)
-            if seen and seen.source_no != row.place.source_no and not self.one_pass:
-                self._supersede(seen, keys[at])
+            in_earlier_file = seen is not None and seen.source_no != row.place.source_no and not self.one_pass
+            if seen and (in_earlier_file or seen.digest == UNSOUND):
+                if in_earlier_file:
+                    self._supersede(seen, row.key)
+                self._spool.take_key(keys[at])
                 newer[row.key] = Seen(keys[at][1], row.place.source_no, row.place.row)
                 seen = None
             if seen is None:
@@ -235,18 +246,16 @@ class Planner:
             elif seen.digest == keys[at][1]:
                 out.rows.append(self._spooled(row, Action.DUPLICATE, "duplicate"))
             else:
-                first = self._name(seen)
-                self._refuse(out, row.place, row.identity, [_conflict(first)])
+                self._refuse(out, row.place, row.identity, [_conflict(self._name(seen))])
+                self._spool.note_conflict(row.key, row.place.source_no, row.place.row)
         return kept
 
-    def _supersede(self, seen: Seen, key: tuple[bytes, bytes, int, int]) -> None:
-        earlier = self._spool.get(seen.source_no, seen.row)
-        self._spool.supersede(key)
-        if earlier and earlier.action is not Action.REJECTED:
-            self._spool.drop_problems(seen.source_no, seen.row)
-            self._spool.add(
-                [SpooledRow(seen.source_no, seen.row, Action.DUPLICATE, earlier.identity, kind="duplicate")]
-            )
+    def _supersede(self, seen: Seen, key: bytes) -> None:
+        """What earlier files say of a key does not count any more, and nor does what was wrong with it."""
+        for source_no, row in ((seen.source_no, seen.row), *self._spool.take_conflicts(key)):
+            if earlier := self._spool.get(source_no, row):
+                self._spool.drop_problems(source_no, row)
+                self._spool.add([SpooledRow(source_no, row, Action.DUPLICATE, earlier.identity, kind="duplicate")])
 
     def _without_known_tokens(self, out: _Verdicts, rows: list[_Row]) -> list[_Row]:
         """Leave out rows whose refresh token another key brought too: it would log one of the two customers out."""

@@ -245,6 +245,16 @@ class Sender:
             self._end(job, Outcome.CHANGED, [_cannot_update(found[0])], connection_id=found[0].id)
         return False
 
+    def hold_back(self, job: Job, near: Found) -> None:
+        """A connection under nearly the same refs is there, and no row of ours is behind it.
+
+        Either the server changes refs, and it is this row's, or somebody else has it: to post would be a guess.
+        """
+        if job.action is Action.LOOK:
+            self._end(job, Outcome.UNKNOWN, [other_refs(near.id)])
+        else:
+            self.reject(job, [_nearly(near)])
+
     def _found_again(self, job: Job, connection_id: str) -> bool:
         """A row in doubt is there. Says whether the row brings something newer that still has to be patched."""
         # settled without a post in this run: what it holds is what an earlier run sent, and the ledger knows that
@@ -373,6 +383,14 @@ def _exists(found: Found) -> Issue:
     return Issue(
         "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
         'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
+    )  # fmt: skip
+
+
+def _nearly(found: Found) -> Issue:
+    return Issue(
+        "", Code.EXISTS,
+        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
+        "Write the refs as they are there, if it is the same customer; else delete that connection.", Stage.SEND,
     )  # fmt: skip
 
 

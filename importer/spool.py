@@ -79,6 +79,8 @@ class Spool:
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
             CREATE TABLE keys (digest BLOB PRIMARY KEY, fingerprint BLOB, source_no INT, row INT) WITHOUT ROWID;
             CREATE TABLE tokens (digest BLOB PRIMARY KEY, key BLOB, source_no INT, row INT) WITHOUT ROWID;
+            CREATE TABLE conflicts (digest BLOB, source_no INT, row INT);
+            CREATE INDEX conflicts_by_key ON conflicts (digest);
             CREATE TABLE rows (source_no INT, row INT, action INT, provider TEXT, group_ref TEXT, consumer_ref TEXT,
                 connection_id TEXT, kind TEXT, fingerprint BLOB, PRIMARY KEY (source_no, row)) WITHOUT ROWID;
             CREATE TABLE problems (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
@@ -108,8 +110,18 @@ class Spool:
         found = {at: Seen(*self._db.execute(select, (row[0],)).fetchone()) for at, row in enumerate(rows)}
         return {at: seen for at, seen in found.items() if (seen.source_no, seen.row) != rows[at][2:]}
 
-    def supersede(self, key: tuple[bytes, bytes, int, int]) -> None:
-        """A later file brought this key: it counts from now on."""
+    def note_conflict(self, key: bytes, source_no: int, row: int) -> None:
+        """This row brought a known key with other credentials."""
+        self._db.execute("INSERT INTO conflicts VALUES (?, ?, ?)", (key, source_no, row))
+
+    def take_conflicts(self, key: bytes) -> list[tuple[int, int]]:
+        """The rows, as (source_no, row), that were in conflict about a key; they are forgotten as such."""
+        found = self._db.execute("SELECT source_no, row FROM conflicts WHERE digest = ?", (key,)).fetchall()
+        self._db.execute("DELETE FROM conflicts WHERE digest = ?", (key,))
+        return found
+
+    def take_key(self, key: tuple[bytes, bytes, int, int]) -> None:
+        """This row counts for its key from now on."""
         self._db.execute("REPLACE INTO keys VALUES (?, ?, ?, ?)", key)
 
     def add(

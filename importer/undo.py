@@ -44,7 +44,7 @@ class RollbackSummary:
         """4 where connections are left."""
         if self.stopped:
             return self.stopped.exit_code
-        return Exit.ROWS_LEFT if self.left and not self.dry_run else Exit.DONE
+        return Exit.ROWS_LEFT if self.left else Exit.DONE
 
     def as_json(self) -> dict[str, Any]:
         """The same as one object."""
@@ -67,9 +67,7 @@ class Rollback:
         """Delete, and put on record what is gone. Run it again to go on."""
         session = self._session
         session.begin("rollback", [SOURCE])
-        # what may be there and is not known to be cannot be deleted: importer verify settles it first
-        unsettled = self._view.in_state([State.UNKNOWN, State.SENDING])
-        self._counts["left"] += sum(1 for entry in unsettled if entry.run_id == self._of_run)
+        self._counts["left"] += in_doubt(self._view, self._of_run)
         entries = self._view.posted_by(self._of_run)
         async with LedgerWriter(session.ledger, session.run_id, session.pacer.stop) as writer:
             while batch := list(islice(entries, TOGETHER)):
@@ -116,6 +114,12 @@ class Rollback:
         writer.put(
             Result(place, entry.identity, outcome, entry.connection_id, finished_at=now, issues=[left] if left else ())
         )
+
+
+def in_doubt(ledger: Ledger, of_run: str) -> int:
+    """How many rows of a run may have a connection that nobody knows: importer verify settles them first."""
+    unsettled = ledger.in_state([State.UNKNOWN, State.SENDING])
+    return sum(1 for entry in unsettled if entry.run_id == of_run)
 
 
 def _left(said: str, status: int | None) -> Issue:

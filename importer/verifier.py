@@ -19,7 +19,7 @@ from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State
 from importer.records import Place
 from importer.retry import Wait, until_done
-from importer.sending import double
+from importer.sending import double, other_refs
 from importer.session import Session
 
 SOURCE = "ledger"
@@ -104,17 +104,30 @@ class Verifier:
                 self._row += 1
                 match entry.state:
                     case State.CREATED:
-                        found = self._compare_created(writer, entry)
-                        if found and found.scheme.startswith(REFRESHED):
-                            to_refresh.append((entry, found))
+                        in_use = self._compare_created(writer, entry)
+                        if in_use and in_use.scheme.startswith(REFRESHED):
+                            to_refresh.append((entry, in_use))
                     case State.UNKNOWN:
-                        if not self._settles(writer, entry, self._existing.known(entry.identity), listed_at):
+                        found = self._existing.known(entry.identity)
+                        if not found and (other := self._elsewhere(entry)):
+                            self._counts["unknown"] += 1
+                            self._report(writer, entry, Outcome.UNKNOWN, other_refs(other.id))
+                        elif not self._settles(writer, entry, found, listed_at):
                             in_doubt.append(entry)
                     case _:
                         self._compare_gone(writer, entry)
             await self._look_again(writer, in_doubt)
             if self._refresh:
                 await asyncio.gather(*(self._refresh_one(writer, entry, found) for entry, found in to_refresh))
+
+    def _elsewhere(self, entry: Entry) -> Found | None:
+        """The connection of a row in doubt under other refs: by its id, or by refs that are nearly the same."""
+        made = self._existing.claim(entry.connection_id) if entry.connection_id else None
+        if made:
+            return made
+        near = self._existing.nearly(entry.identity)
+        of_rows = self._view.entries([found.identity for found in near])
+        return next((found for found, row in zip(near, of_rows, strict=True) if row is None), None)
 
     def _compare_created(self, writer: LedgerWriter, entry: Entry) -> Found | None:
         """The connection of a done row, where it is there and in use."""

@@ -89,9 +89,13 @@ class WorkerPool:
         found = self._existing.known(job.identity)
         if found:
             return not self._sender.settle(job, found)
+        for near in self._existing.nearly(job.identity):
+            if await self._writer.entry(near.identity) is None:
+                self._sender.hold_back(job, near)
+                return True
         if job.action is Action.LOOK:
             listed_at = await self._existing.list_provider(job.identity.provider)
-            if listed_at < job.settle_at:
+            if listed_at < job.settle_at or job.connection_id:  # made under other refs: it is looked up by its id
                 self._to_lane(job, Wait(job.settle_at - self._clock.now()))
                 return True
             self._writer.put(Move(job.identity, State.PENDING, self._clock.now(), doubt=False))
@@ -114,6 +118,7 @@ class WorkerPool:
                 self._to_lane(job, wait, self._room)
 
     def _to_lane(self, job: Job, wait: Wait, room: asyncio.Semaphore | None = None) -> None:
+        self.claimed = True
         task = asyncio.create_task(self._wait_and_act(job, wait, room))
         self._lane.add(task)
         task.add_done_callback(self._left_lane)

@@ -427,7 +427,6 @@ def in_two_files(home: Path, earlier: list[dict[str, str]], later: list[dict[str
 
 
 SALESFORCE = {"provider": "salesforce"}
-_STILL_TOLD = pytest.mark.xfail(strict=True, reason="a superseded row that was refused is still told, and exits 3")
 
 
 @pytest.mark.parametrize(
@@ -437,19 +436,21 @@ _STILL_TOLD = pytest.mark.xfail(strict=True, reason="a superseded row that was r
             [token_row(1), token_row(2, refresh_token="fake-refresh-1")],
             [token_row(1, refresh_token="fake-fresh-1"), token_row(2)],
             id="shared token",
-            marks=_STILL_TOLD,
         ),
         pytest.param(
             [token_row(1, **SALESFORCE)],
             [token_row(1, **SALESFORCE, **{"metadata.workspace": "acme"})],
             id="catalog",
-            marks=_STILL_TOLD,
         ),
         pytest.param(
             [token_row(1, access_token_expires_at="soon")],
             [token_row(1, access_token_expires_at="2030-01-01T00:00:00Z")],
             id="mapping",
-            marks=_STILL_TOLD,
+        ),
+        pytest.param(
+            [token_row(1), token_row(1, access_token="fake-other-1")],
+            [token_row(1, access_token="fake-newer-1")],
+            id="conflict",
         ),
     ],
 )

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from importer.errors import ImporterError, LedgerLost
-from importer.ledger.base import Ledger, Write
+from importer.ledger.base import Entry, Ledger, Write
+from importer.records import Identity
 
 FLUSH_S = 0.2
 """Seconds after which an outcome is written at the latest, however slow the run is."""
@@ -67,6 +68,10 @@ class LedgerWriter:
         self._waiting.append(done)
         self._wake.set()
         await done
+
+    async def entry(self, identity: Identity) -> Entry | None:
+        """Where one key stands, as of the last commit."""
+        return (await self.call(lambda: self._ledger.entries([identity])))[0]
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run something on the ledger's own thread, between two commits."""

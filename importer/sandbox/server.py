@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import FrameType
@@ -175,6 +175,10 @@ class Sandbox(AbstractContextManager["Sandbox"]):
     def put_back(self, connection_id: str) -> None:
         """It was never gone; KeyError unless it was removed here."""
         self._api.store.add(self._removed.pop(connection_id))
+
+    def keep_group_refs(self, keep: Callable[[str], str]) -> None:
+        """Have it change group refs where it keeps and looks for them, as a server that folds case does."""
+        self._api.store.keep = keep
 
     def set_metadata(self, connection_id: str, metadata: dict[str, Any]) -> None:
         """The connector filled in values of its own, beside those that were sent; KeyError if there is none."""

@@ -3,6 +3,7 @@
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,10 +103,13 @@ class Store:
         self._all: dict[str, Connection] = {}
         # Lookups come by group, one a row: a scan of 200,000 would hold up everybody else.
         self._by_group: dict[str, dict[str, Connection]] = {}
+        self.keep: Callable[[str], str] = str
+        """What becomes of a group ref, where it is kept and where it is looked for; `str` leaves it as it is."""
 
     def add(self, connection: Connection) -> None:
         """Keep one more, whether or not its refs are there already."""
         with self._lock:
+            connection.group_ref = self.keep(connection.group_ref)
             self._all[connection.id] = connection
             self._by_group.setdefault(connection.group_ref, {})[connection.id] = connection
 
@@ -127,7 +131,7 @@ class Store:
     ) -> list[Connection]:
         """A snapshot of those that match every filter given, exactly."""
         with self._lock:
-            found = list((self._all if group_ref is None else self._by_group.get(group_ref, {})).values())
+            found = list((self._all if group_ref is None else self._by_group.get(self.keep(group_ref), {})).values())
         return [
             connection
             for connection in found

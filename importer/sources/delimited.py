@@ -67,8 +67,11 @@ class DelimitedSource:
             yield from reading.chunks(size)
 
     def close(self) -> None:
-        """Close the stream, where it is one."""
-        if self._stream is not None:
+        """Close the stream, where it is one; one that is being read is closed by its reader.
+
+        A reader that waits for a pipe which nobody fills holds the stream's lock: to close it would wait as long.
+        """
+        if self._stream is not None and not self._stream.spent:
             self._stream.close()
 
     def stamp(self) -> Hashable:
@@ -143,10 +146,10 @@ class _Pass:
             raise self._cut_off(error) from None
 
     def __enter__(self) -> "_Pass":
+        self.spent = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.spent = True
         self.close()
 
     def close(self) -> None:

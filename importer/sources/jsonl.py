@@ -80,8 +80,11 @@ class JsonSource:
             reading.close()
 
     def close(self) -> None:
-        """Close the stream, where it is one."""
-        if self._stream is not None:
+        """Close the stream, where it is one; one that is being read is closed by its reader.
+
+        A reader that waits for a pipe which nobody fills holds the stream's lock: to close it would wait as long.
+        """
+        if self._stream is not None and not self._stream.spent:
             self._stream.close()
 
     def stamp(self) -> Hashable:
