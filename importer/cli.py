@@ -248,13 +248,15 @@ def rollback(**given: Any) -> int:
 
     if not given["dry_run"]:
         _ask("Connections will be deleted, and tokens that were rotated since do not come back.", given["yes"])
-    found = rollback_(_config(given), given["run_id"], dry_run=given["dry_run"])
+    config = _config(given)
+    found = rollback_(config, given["run_id"], dry_run=given["dry_run"])
     console = _console(as_json=given["as_json"])
     if given["as_json"]:
         console.emit("summary", found.as_json())
     what = f"would delete {found.found:,}" if found.dry_run else f"deleted {found.deleted:,} · left {found.left:,}"
     console.data(f"{what} of the connections that run {found.of_run} posted")
     if found.left and not found.dry_run:
+        console.data(f"why: see {_shown(config.report_dir / 'rollback-errors.csv')}")
         console.data("next: importer verify (it settles rows in doubt), then the same rollback again")
     if found.stopped:
         console.error(found.stopped)

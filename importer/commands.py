@@ -26,6 +26,7 @@ from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
 from importer.planner import Planner, PlanPolicy
 from importer.project import fetch_catalog
 from importer.records import Target
+from importer.reports.files import check_writable
 from importer.reports.tables import write_errors, write_run_reports, write_summary
 from importer.retry import Backoff
 from importer.runner import Runner, RunOptions
@@ -42,6 +43,7 @@ def plan(config: Config, options: RunOptions | None = None, listener: Listener |
     Raises ImporterError where the config or a source cannot be used at all.
     """
     options = options or RunOptions()
+    check_writable(config.report_dir)
     with ExitStack() as held:
         inputs = held.enter_context(closing(open_inputs(config)))
         spool = Spool()
@@ -111,6 +113,7 @@ def run(
     """
     options = options or RunOptions()
     key = _key(config, env)
+    check_writable(config.report_dir)
 
     async def go(inputs: Inputs, ledger: SqliteLedger, spool: Spool) -> RunSummary:
         async with open_session(config, key, ledger, online=options.checks == "online") as session:
@@ -178,6 +181,7 @@ def verify(
     are rolled back or missing pending again, so that the next run posts them.
     """
     key = _key(config, env)
+    check_writable(config.report_dir)
 
     async def go(ledger: SqliteLedger) -> VerifySummary:
         async with open_session(config, key, ledger) as session:
@@ -202,18 +206,21 @@ def rollback(
 ) -> RollbackSummary:
     """Delete the connections that a run posted and that are ours; with `dry_run`, only count them.
 
-    Deleted rows are not posted again by themselves, and tokens that were rotated since do not come back.
+    Deleted rows are not posted again by themselves, and tokens that were rotated since do not come back. Writes
+    rollback-errors.csv: what could not be deleted, and why.
     """
     key = _key(config, env)
+    check_writable(config.report_dir)
 
     async def go(ledger: SqliteLedger) -> RollbackSummary:
         async with open_session(config, key, ledger) as session:
             with closing(ledger.reader()) as view:
                 if dry_run:
-                    left = in_doubt(view, of_run)
+                    left = sum(1 for _ in in_doubt(view, of_run))
                     found = sum(1 for _ in view.posted_by(of_run)) + left
                     return RollbackSummary(session.run_id, of_run, found, 0, left, dry_run=True)
                 summary = await Rollback(session, view, of_run).go()
+            write_errors(config.report_dir / "rollback-errors.csv", ledger.problems(session.run_id), summary.said())
             ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
             return summary
 

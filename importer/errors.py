@@ -4,12 +4,15 @@
     ├── ConfigError        a setting is missing, wrong or contradicts another        exit 2
     ├── SourceError        a source cannot be read at all                            exit 2
     │   └── SourceLost     a source changed or vanished while it was being sent      exit 5
+    ├── ScratchError       the temporary folder has no room                          exit 2
+    ├── ReportError        a report cannot be written                                exit 2
     ├── LedgerError        the ledger cannot be opened or trusted                    exit 2
     │   ├── LedgerInUse    another run holds it                                      exit 6
     │   ├── LedgerLost     it vanished, or its disk filled up, on the way            exit 5
     │   └── IllegalTransition   a row was moved in a way TRANSITIONS forbids         exit 1
     └── ApiRefused         the API refuses the key or the project, or is not there   exit 5
 
+Exit 2 says that nothing was sent: once something was, what stops a run ends it in 5 (`summary.RunSummary`).
 What becomes of one row is a value (`outcomes.Rejected`), never one of these. The message says what and where, the
 hint what to do next; neither quotes a credential.
 """

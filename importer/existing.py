@@ -5,7 +5,6 @@ compared again here. The index lies in a private temporary database, for a proje
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from importer.clock import Clock
 from importer.errors import ApiRefused
 from importer.records import Identity
 from importer.retry import Backoff, Wait, fold, until_done
+from importer.scratch import open_scratch
 
 GATHER_S = 0.02
 """Look-ups that come within this time are answered together."""
@@ -51,10 +51,8 @@ class Existing:
         self._listing = asyncio.Lock()
         self._waiting: dict[str, dict[Identity, list[asyncio.Future[list[Found] | None]]]] = {}
         self._flushes: set[asyncio.Task[None]] = set()
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.executescript(
+        self._db = open_scratch(
             """
-            PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
             CREATE TABLE found (id TEXT PRIMARY KEY, provider TEXT, group_ref TEXT, consumer_ref TEXT, folded TEXT,
                 status TEXT, created TEXT, scheme TEXT, claimed INT DEFAULT 0) WITHOUT ROWID;
             CREATE INDEX found_by_key ON found (folded);

@@ -43,3 +43,4 @@ class Job:
     no_more: bool = False
     http_status: int | None = None
     request_id: str = ""
+    said: str = ""

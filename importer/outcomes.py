@@ -132,6 +132,7 @@ class Code(StrEnum):
     SERVER_GAVE_UP = "server_gave_up"
     NO_ANSWER = "no_answer"
     DOUBLE = "double"
+    NOT_CHECKED = "not_checked"
     STOPPED = "stopped"
     # verify
     BAD_CREDENTIALS = "bad_credentials"

@@ -23,6 +23,7 @@ from importer.outcomes import RUN_AGAIN, Outcome, State
 from importer.planner import Planner
 from importer.records import Place
 from importer.reports.tables import merged_results, write_run_reports
+from importer.scratch import ScratchError
 from importer.sending import Sender, SendPolicy
 from importer.session import Session
 from importer.spool import Action, Spool
@@ -201,12 +202,21 @@ class Runner:
     async def _in_reader(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
+    def _counted(self) -> tuple[int, Counter[Outcome]]:
+        """Rows that were read, and what became of them; without the spool, those that something was sent for."""
+        try:
+            read, settled = sum(self._spool.counts().values()), Counter(self._spool.final_counts())
+        except ScratchError as error:
+            self._pacer.stop(error)
+            read, settled = self._outcomes.total(), Counter()
+        outcomes = self._outcomes + settled
+        outcomes[Outcome.NOT_SENT] += read - outcomes.total()
+        return read, outcomes
+
     def _end(self, planner: Planner) -> RunSummary:
         """Count, write the reports and note how the run ended."""
+        read, outcomes = self._counted()
         stopped = self._pacer.stopped
-        read = sum(self._spool.counts().values())
-        outcomes = self._outcomes + Counter(self._spool.final_counts())
-        outcomes[Outcome.NOT_SENT] += read - outcomes.total()
         codes = Counter(row.issue.code for row in self._ledger.problems(self._session.run_id))
         common = self._ledger.common_problems(self._session.run_id, 5)
         summary = RunSummary(
@@ -223,7 +233,9 @@ class Runner:
             stopped=stopped,
             sent=self._sent,
         )
-        results = merged_results(self._spool, self._ledger.results(self._session.run_id), planner.names)
+        results = self._ledger.results(self._session.run_id)
+        if not isinstance(stopped, ScratchError):
+            results = merged_results(self._spool, results, planner.names)
         try:
             write_run_reports(
                 self._config.report_dir, summary.as_json(), results, self._ledger.problems(self._session.run_id)

@@ -61,6 +61,10 @@ class Sender:
         self._finished = finished
         self._project_check: asyncio.Task[Answer[Project]] | None = None
 
+    def delay_s(self, tries: int) -> float | None:
+        """Seconds to wait after look 1, 2, … that failed; None once they are enough."""
+        return self._policy.backoff.delay_s(tries)
+
     async def act(self, job: Job) -> Wait | None:
         """Take the row one step on. Once the run stops, the row goes back to where it certainly is."""
         acts = {Action.POST: self._post, Action.LOOK: self._look, Action.PATCH: self._patch}
@@ -212,7 +216,7 @@ class Sender:
         if answer.status in REFUSES_THE_KEY and await self._whole_project_refused():
             return None
         self._writer.put(PatchEnd(job.identity, False, self._clock.now()))
-        self._end(job, Outcome.REJECTED, _issues_of(answer, Code.UPDATE_REFUSED))
+        self._end(job, Outcome.REJECTED, [_GONE] if answer.status == 404 else _issues_of(answer, Code.UPDATE_REFUSED))
         return None
 
     async def _whole_project_refused(self) -> bool:
@@ -234,7 +238,7 @@ class Sender:
         if self._policy.existing == "fail":
             self.reject(job, [_exists(found[0])])
         elif self._policy.existing == "adopt":
-            self._done(job, found[0].id, Outcome.ADOPTED)
+            self._done(job, found[0].id, Outcome.ADOPTED, [double(found)] if len(found) > 1 else ())
         elif job.whole_mask:
             self._enter(job, found[0].id, ours=False, fingerprint=NOT_KNOWN)
             job.action, job.connection_id, job.mask = Action.PATCH, found[0].id, job.whole_mask
@@ -271,9 +275,9 @@ class Sender:
             self._end(job, Outcome.CREATED, connection_id=connection_id)
         return False
 
-    def _done(self, job: Job, connection_id: str, outcome: Outcome) -> None:
+    def _done(self, job: Job, connection_id: str, outcome: Outcome, issues: Sequence[Issue] = ()) -> None:
         self._enter(job, connection_id, ours=outcome is Outcome.CREATED)
-        self._end(job, outcome, connection_id=connection_id)
+        self._end(job, outcome, issues, connection_id=connection_id)
 
     def _enter(
         self, job: Job, connection_id: str, *, ours: bool, fingerprint: bytes | None = None, kept: bool = False
@@ -321,6 +325,7 @@ class Sender:
     def _note(self, job: Job, answer: Answer[object]) -> None:
         job.http_status = answer.status
         job.request_id = answer.problem.request_id if answer.problem else ""
+        job.said = said_of(answer)
 
 
 def _retryable(answer: Answer[object]) -> bool:
@@ -372,11 +377,24 @@ def other_refs(connection_id: str | None) -> Issue:
 
 
 def _failed(code: Code, job: Job) -> Issue:
+    fix = _RUN_AGAIN
     if code is Code.SERVER_GAVE_UP:
-        reason = "the server failed on it and says that trying again is of no use; no connection was made"
+        reason = f"the server failed on it and says that trying again is of no use; no connection was made: {job.said}"
     else:
-        reason = f"no answer after {job.attempts} attempts, and no connection was made"
-    return Issue("", code, reason, _RUN_AGAIN, Stage.SEND, job.http_status, retryable=True, request_id=job.request_id)
+        reason = f"no connection was made in {_times(job.attempts)}; the last answer: {job.said}"
+        if job.http_status and 300 <= job.http_status < 400:
+            fix = "The address redirects, which is not followed: check --api-url, then run again."
+    return Issue("", code, reason, fix, Stage.SEND, job.http_status, retryable=True, request_id=job.request_id)
+
+
+def _times(attempts: int) -> str:
+    return f"{attempts} attempt{'' if attempts == 1 else 's'}"
+
+
+_GONE = Issue(
+    "", Code.NOT_FOUND, "its connection is no longer at the platform, so it could not be updated (404)",
+    "importer verify finds out what is gone; verify --forget-missing --yes has it posted again.", Stage.SEND, 404,
+)  # fmt: skip
 
 
 def _exists(found: Found) -> Issue:
@@ -408,3 +426,9 @@ def double(found: Sequence[Found]) -> Issue:
         "", Code.DOUBLE, f"there are {len(found)} connections for this key: {ids}",
         "Keep the one that your installations use and delete the other in the dashboard.", Stage.SEND,
     )  # fmt: skip
+
+
+NOT_CHECKED = Issue(
+    "", Code.NOT_CHECKED, "it was sent again after a lost answer, and whether it is there twice could not be looked up",
+    "Run importer verify when the API answers: it names every key with two connections.", Stage.SEND,
+)  # fmt: skip

@@ -1,10 +1,8 @@
 """What one run knows of its rows, on disk: keys, tokens and decisions, so that memory does not grow with the file.
 
-A private temporary database of SQLite (the empty file name): it lies in the temporary folder, is unlinked from its
-first moment and gone with the process. It holds refs and keyed digests, no credential.
+A private temporary database, gone with the process. It holds refs and keyed digests, no credential.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,6 +11,7 @@ from typing import Any, Literal
 from importer.ledger.base import ProblemRow
 from importer.outcomes import Code, Issue, Outcome, Stage, gist
 from importer.records import Identity, Place
+from importer.scratch import open_scratch
 
 Table = Literal["problems", "warnings"]
 
@@ -72,11 +71,8 @@ class Spool:
     """The decisions of one run, in the order of its rows. Not to be used by two threads at once."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.create_function("gist", 1, gist, deterministic=True)
-        self._db.executescript(
+        self._db = open_scratch(
             """
-            PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
             CREATE TABLE keys (digest BLOB PRIMARY KEY, fingerprint BLOB, source_no INT, row INT) WITHOUT ROWID;
             CREATE TABLE tokens (digest BLOB PRIMARY KEY, key BLOB, source_no INT, row INT) WITHOUT ROWID;
             CREATE TABLE conflicts (digest BLOB, source_no INT, row INT);
@@ -88,6 +84,7 @@ class Spool:
             BEGIN;
             """
         )
+        self._db.create_function("gist", 1, gist, deterministic=True)
 
     def close(self) -> None:
         """Forget everything."""

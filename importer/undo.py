@@ -6,6 +6,7 @@ and not posted again by itself. Tokens that the platform has rotated since do no
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -46,6 +47,10 @@ class RollbackSummary:
             return self.stopped.exit_code
         return Exit.ROWS_LEFT if self.left else Exit.DONE
 
+    def said(self) -> dict[str, str] | None:
+        """Why it stopped early, for the report; None where it did not."""
+        return {"message": str(self.stopped), "fix": self.stopped.hint} if self.stopped else None
+
     def as_json(self) -> dict[str, Any]:
         """The same as one object."""
         return {
@@ -67,11 +72,13 @@ class Rollback:
         """Delete, and put on record what is gone. Run it again to go on."""
         session = self._session
         session.begin("rollback", [SOURCE])
-        self._counts["left"] += in_doubt(self._view, self._of_run)
+        doubtful = list(in_doubt(self._view, self._of_run))
         entries = self._view.posted_by(self._of_run)
         async with LedgerWriter(session.ledger, session.run_id, session.pacer.stop) as writer:
             while batch := list(islice(entries, TOGETHER)):
                 await asyncio.gather(*(self._delete(writer, entry) for entry in batch))
+            for entry in doubtful:
+                self._record(writer, entry, _IN_DOUBT)
         counts = self._counts
         return RollbackSummary(
             session.run_id, self._of_run, counts.total(), counts["deleted"], counts["left"],
@@ -110,16 +117,22 @@ class Rollback:
         place = Place(SOURCE, 0, self._counts.total())
         if left is None:
             writer.put(Move(entry.identity, State.ROLLED_BACK, now))
-        outcome = Outcome.FAILED if left else Outcome.NOT_SENT
+        outcome = Outcome.NOT_SENT if left is None else Outcome.UNKNOWN if left is _IN_DOUBT else Outcome.FAILED
         writer.put(
             Result(place, entry.identity, outcome, entry.connection_id, finished_at=now, issues=[left] if left else ())
         )
 
 
-def in_doubt(ledger: Ledger, of_run: str) -> int:
-    """How many rows of a run may have a connection that nobody knows: importer verify settles them first."""
+def in_doubt(ledger: Ledger, of_run: str) -> Iterator[Entry]:
+    """The rows of a run that may have a connection that nobody knows: importer verify settles them first."""
     unsettled = ledger.in_state([State.UNKNOWN, State.SENDING])
-    return sum(1 for entry in unsettled if entry.run_id == of_run)
+    return (entry for entry in unsettled if entry.run_id == of_run)
+
+
+_IN_DOUBT = Issue(
+    "", Code.NO_ANSWER, "it may have a connection that nobody knows, and that cannot be deleted",
+    "importer verify settles it; then run the same rollback again.", Stage.SEND, retryable=True,
+)  # fmt: skip
 
 
 def _left(said: str, status: int | None) -> Issue:

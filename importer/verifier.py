@@ -136,8 +136,8 @@ class Verifier:
         for other in of_key:
             self._existing.claim(other.id)
         if found is None:
-            self._counts["missing"] += 1
             if not self._forgets(writer, entry, first=Move(entry.identity, State.MISSING, self._clock.now())):
+                self._counts["missing"] += 1
                 self._report(writer, entry, Outcome.NOT_SENT, _not_found(of_key))
             return None
         if len(of_key) > 1:

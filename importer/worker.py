@@ -10,14 +10,15 @@ from dataclasses import replace
 
 from importer.clock import Clock
 from importer.errors import ImporterError
-from importer.existing import Existing
+from importer.existing import Existing, Found
 from importer.jobs import Job
 from importer.ledger.base import Move
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import State
 from importer.pacing import UNLIMITED, Pacer
+from importer.records import Identity
 from importer.retry import Wait, until_done
-from importer.sending import Sender, double
+from importer.sending import NOT_CHECKED, Sender, double
 from importer.spool import Action
 
 LANE = 2_000
@@ -63,7 +64,7 @@ class WorkerPool:
                 await self._queue.put(None)
         while self._lane:
             await asyncio.gather(*self._lane)
-        if not self._pacer.stopped and self._sender.doubtful:
+        if self._sender.doubtful:
             await self._look_for_doubles()
 
     async def _feed(self, chunks: AsyncIterator[list[Job]]) -> None:
@@ -147,10 +148,27 @@ class WorkerPool:
         """Look once more at every key that had a lost answer: a late commit would be a second connection."""
         doubtful = self._sender.doubtful
         try:
-            looks = await asyncio.gather(*(self._existing.look(identity) for identity in doubtful))
+            looks = await asyncio.gather(*(self._look_patiently(identity) for identity in doubtful))
         except ImporterError as error:
             self._pacer.stop(error)
-            return
+            looks = [None] * len(doubtful)
         for result, found in zip(doubtful.values(), looks, strict=True):
-            if found and len(found) > 1:
-                self._writer.put(replace(result, issues=[double(found)]))
+            if found is None:
+                self._writer.put(replace(result, issues=[*result.issues, NOT_CHECKED]))
+            elif len(found) > 1:
+                self._writer.put(replace(result, issues=[*result.issues, double(found)]))
+
+    async def _look_patiently(self, identity: Identity) -> list[Found] | None:
+        """The connections of a key; None once the API has not said it in all attempts."""
+        found: list[Found] | None = None
+        tries = 0
+
+        async def step() -> Wait | None:
+            nonlocal found, tries
+            found = await self._existing.look(identity)
+            tries += 1
+            delay_s = self._sender.delay_s(tries) if found is None else None
+            return None if delay_s is None else Wait(delay_s)
+
+        await until_done(step, self._sleep)
+        return found

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
     ("errors", "records", "outcomes", "redaction", "clock"),
-    ("fields",),
+    ("fields", "scratch"),
     ("config", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),

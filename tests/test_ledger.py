@@ -183,11 +183,37 @@ def test_a_ledger_whose_making_was_cut_short_is_told_or_made_again(tmp_path: Pat
         one_line(error, tmp_path / "ledger.db")
 
 
-def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
-    """`kill -9` between the file and its schema."""
-    (tmp_path / "ledger.db").touch(0o600)
-
+def test_a_ledger_that_was_cut_to_nothing_is_told_and_not_begun_anew(tmp_path: Path) -> None:
+    """A new ledger is moved to its place when it is whole, so an empty file there was one that knew more."""
     whole(tmp_path / "ledger.db")
+    os.truncate(tmp_path / "ledger.db", 0)
+
+    with pytest.raises(LedgerError, match="is empty: it was cut off"):
+        SqliteLedger(tmp_path / "ledger.db")
+
+
+def test_a_ledger_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """`kill -9` at any moment of its making: what lies at its place afterwards is a ledger, or nothing."""
+    making = "from importer.ledger import SqliteLedger; from pathlib import Path; SqliteLedger(Path('ledger.db'))"
+    path = tmp_path / "ledger.db"
+    for _ in range(12):
+        process = subprocess.Popen([sys.executable, "-c", making], cwd=tmp_path)
+        while process.poll() is None and not list(tmp_path.glob("*ledger.db*")):
+            pass
+        process.kill()
+        process.wait()
+        if path.exists():
+            SqliteLedger(path).close()
+        for left in tmp_path.iterdir():
+            left.unlink()
+
+
+def test_a_link_to_a_ledger_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").symlink_to(tmp_path / "volume.db")
+
+    with pytest.raises(LedgerError, match="a link to a file that is not there"):
+        SqliteLedger(tmp_path / "ledger.db")
+    assert not (tmp_path / "volume.db").exists()
 
 
 # --- readers ---

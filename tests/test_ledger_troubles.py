@@ -211,20 +211,19 @@ def test_a_file_that_is_no_ledger_is_left_alone(home: Path, sandbox: Sandbox, im
     assert sandbox.requests.total == 0
 
 
-def test_a_report_folder_that_cannot_be_written_keeps_what_was_done(
+def test_a_report_folder_without_room_keeps_what_was_done(
     volume: Callable[[str], Path], home: Path, sandbox: Sandbox, importer: Importer
 ) -> None:
-    volume("size=1m")
-    folder = volume("ro")
-    write_csv(home / "rows.csv", [token_row(1)])
+    folder = volume("size=16k")
+    write_csv(home / "rows.csv", [token_row(n) for n in range(400)])
 
-    ended = importer("run", "rows.csv", "--report-dir", str(folder / "reports"))
+    ended = importer("run", "rows.csv", "--report-dir", str(folder))
 
     assert ended.exit_code == 5
     assert "the report" in one_line(ended)
-    assert sandbox.count() == 1
+    assert sandbox.count() == 400
     assert importer("report").exit_code == 0
-    assert [row["outcome"] for row in read_csv(home / "importer-report/results.csv")] == ["created"]
+    assert {row["outcome"] for row in read_csv(home / "importer-report/results.csv")} == {"created"}
 
 
 def test_two_containers_in_which_every_pid_is_1_do_not_take_each_other_for_dead(
@@ -245,3 +244,57 @@ def test_two_containers_in_which_every_pid_is_1_do_not_take_each_other_for_dead(
     first.kill()
     first.communicate()
     assert sys.platform != "win32"
+
+
+def many_rows(home: Path) -> Path:
+    """As many and as long as it takes for what is known of them to be written to the temporary folder."""
+    long = "u" * 480
+    rows = [token_row(n, group_ref=f"g{n}-{long}", consumer_ref=f"u{n}-{long}") for n in range(20_000)]
+    return write_csv(home / "rows.csv", rows)
+
+
+def test_a_temporary_folder_without_room_is_told_before_anything_is_sent(
+    volume: Callable[[str], Path], home: Path, sandbox: Sandbox, shell: Importer
+) -> None:
+    many_rows(home)
+    folder = str(volume("size=1m"))
+
+    for verb in ("plan", "run"):
+        ended = shell(verb, "rows.csv", SQLITE_TMPDIR=folder, TMPDIR=folder)
+        assert ended.exit_code == 2
+        assert "the temporary folder cannot be used" in one_line(ended)
+    assert sandbox.count() == 0
+
+
+def test_a_temporary_folder_that_fills_up_on_the_way_stops_the_run_and_the_next_one_finishes(
+    volume: Callable[[str], Path], home: Path, sandbox: Sandbox, shell: Importer
+) -> None:
+    """Standard input is read once: the folder is full when the first rows are sent already."""
+    stdin = many_rows(home).read_text()
+    folder = str(volume("size=1m"))
+
+    stopped = shell("run", "-", stdin=stdin, SQLITE_TMPDIR=folder, TMPDIR=folder)
+
+    assert stopped.exit_code == 5
+    assert "the temporary folder cannot be used" in one_line(stopped)
+    assert 0 < sandbox.count() < 20_000
+    assert shell("run", "-", stdin=stdin).exit_code == 0
+    assert max(groups(sandbox).values()) == 1
+    assert sandbox.count() == 20_000
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "verify"])
+def test_a_report_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+    verb: str, volume: Callable[[str], Path], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+    volume("size=1m")
+    folder = volume("ro")
+
+    ended = importer(verb, *(["rows.csv"] if verb != "verify" else []), "--report-dir", str(folder / "reports"))
+
+    assert ended.exit_code == 2
+    assert "the report" in one_line(ended)
+    assert sandbox.count() == 1

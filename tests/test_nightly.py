@@ -1,7 +1,9 @@
 """The same file every night: new rows, changed rows, rows that are there already, rows that stand twice."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -483,3 +485,83 @@ def test_a_change_that_a_later_file_takes_back_is_not_told(
 
     assert (ended.exit_code, codes(home)) == (0, []), ended.err
     assert outcomes(home) == ["duplicate", "unchanged"]
+
+
+def test_an_update_of_a_connection_that_is_gone_says_so(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    sandbox.remove_connection(sandbox.connections()[0]["id"])
+    write_csv(home / "rows.csv", [key_row(1, api_key="fake-newer-1")])
+
+    assert importer("run", "rows.csv").exit_code == 3
+
+    assert codes(home) == ["not_found"]
+    assert sandbox.count() == 0  # and nothing is posted in its place
+
+
+@pytest.mark.parametrize("changed", ["update", "report"])
+def test_an_update_that_was_interrupted_is_unfinished_and_goes_on_without_a_yes(
+    changed: str, home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """`existing = "update"` over 30 connections, of which the first are taken up and the PATCH of each is lost."""
+    rows = [key_row(n) for n in range(30)]
+    for n in range(30):
+        sandbox.add_connection("stripe", f"g{n}", f"u{n}", apiKey="fake-older")
+    config = home / "config.toml"
+    config.write_text(f"{config.read_text()}\n[policy]\nexisting = 'update'\nchanged = '{changed}'\n")
+    write_csv(home / "rows.csv", rows)
+    sandbox.next("500_before", 100, on="patch")
+    assert importer("run", "rows.csv", "--attempts", "1").exit_code == 4
+    sandbox.calm()
+
+    planned = importer("plan", "rows.csv")
+    assert "30 unfinished" in planned.out
+    assert importer("run", "rows.csv").exit_code == 0
+
+    assert {c["current"]["apiKey"] for c in sandbox.connections()} == {f"fake-key-{n}" for n in range(30)}
+    assert sandbox.requests.kinds["generate"] == 0
+
+
+def newly_changed(home: Path, importer: Importer) -> str:
+    """A hundred done rows, and a file in which thirty of them have new keys."""
+    write_csv(home / "rows.csv", [key_row(n) for n in range(100)])
+    assert importer("run", "rows.csv").exit_code == 0
+    changed = [key_row(n, api_key=f"fake-newer-{n}") if n < 30 else key_row(n) for n in range(100)]
+    return write_csv(home / "rows.csv", changed).read_text()
+
+
+def test_a_mass_change_on_standard_input_is_refused_too(
+    home: Path, sandbox: Sandbox, importer: Importer, shell: Importer
+) -> None:
+    stdin = newly_changed(home, importer)
+
+    for _ in range(2):  # the first refusal must not make the second try look like an old change
+        ended = shell("run", "-", stdin=stdin)
+        assert ended.exit_code == 2
+        assert "30 of 100 done rows look changed" in ended.err
+    assert sandbox.patches() == []
+    assert shell("run", "-", "--yes", stdin=stdin).exit_code == 0
+    assert len(sandbox.patches()) == 30
+
+
+def test_plan_ends_in_2_where_run_would_refuse_a_mass_change(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    newly_changed(home, importer)
+
+    planned = importer("plan", "rows.csv")
+
+    assert planned.exit_code == 2
+    assert "30 of 100 done rows look changed" in planned.out
+    assert "next:" not in planned.out
+    assert json.loads(importer("plan", "rows.csv", "--json").out.splitlines()[-1])["mass_change"] is True
+
+
+def test_plan_knows_the_rows_of_a_project_by_its_name_and_by_its_id(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    with closing(sqlite3.connect(home / "importer-ledger.db")) as db:
+        ((project_id,),) = db.execute("SELECT project_id FROM targets")
+
+    assert project_id != sandbox.environment()["AMP_PROJECT"]
+    assert "1 already done" in importer("plan", "rows.csv", "--project", project_id).out

@@ -242,3 +242,28 @@ def test_a_run_that_the_ledger_does_not_know_cannot_be_rolled_back(imported: Pat
     ended = importer("rollback", "--run", "no-such-run", "--yes")
     assert ended.exit_code == 2
     assert "no run no-such-run" in ended.err
+
+
+def test_a_rollback_says_what_is_left_and_why(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+    assert importer("run", "rows.csv").exit_code == 0
+    run_id = json.loads((home / "importer-report/summary.json").read_text())["run_id"]
+    sandbox.next("500_before", 1, on="delete")
+
+    ended = importer("rollback", "--run", run_id, "--yes", "--attempts", "1")
+
+    assert ended.exit_code == 4
+    (error,) = read_csv(home / "importer-report/rollback-errors.csv")
+    assert error["code"] == "attempts_spent"
+    assert "HTTP 500" in error["message"]
+    assert "rollback-errors.csv" in ended.out
+
+
+def test_a_forgotten_row_is_not_missing_any_more(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    sandbox.remove_connection(sandbox.connections()[0]["id"])
+
+    assert importer("verify", "--forget-missing", "--yes").exit_code == 0
+    assert importer("run", "rows.csv").exit_code == 0
+    assert sandbox.count() == 1

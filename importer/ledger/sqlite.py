@@ -5,23 +5,17 @@ standard library's `sqlite3` and not an ORM: a dozen statements, and every micro
 """
 
 import json
-import os
-import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from importlib.resources import files
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
 from importer.ledger.base import Entry, Forget, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
-from importer.ledger.lock import check_folder
+from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, make_private
 from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
 from importer.records import Identity, Place, Target
-
-SCHEMA_VERSION = 2
-"""PRAGMA user_version of a ledger that schema.sql makes."""
 
 MIGRATIONS = {
     1: "CREATE INDEX entries_by_run ON entries (run_id);",
@@ -68,8 +62,8 @@ class SqliteLedger:
         self._target: int = 0
         self._read_only = read_only
         if not read_only:
-            _make_file(path)
-        with _explained(path, LedgerError):
+            make_ledger(path)
+        with explained(path, LedgerError):
             mode = "ro" if read_only else "rw"
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
@@ -82,7 +76,7 @@ class SqliteLedger:
             except BaseException:
                 self._db.close()
                 raise
-        self._inode = _inode(path)
+        self._inode = inode(path)
 
     def _open(self, read_only: bool) -> None:
         version: int = self._one("PRAGMA user_version")[0]
@@ -92,12 +86,12 @@ class SqliteLedger:
                 hint="Upgrade the importer: pip install -U importer.",
             )
         if version == 0:
-            if read_only or self._one("SELECT count(*) FROM sqlite_master")[0]:
-                raise LedgerError(f"{self.path} is no ledger of the importer", hint="Point ledger.url to another file.")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            schema = files("importer.ledger").joinpath("schema.sql").read_text("utf-8")
-            key = f"INSERT INTO meta VALUES ('key', X'{secrets.token_hex(32)}')"  # noqa: S608 - our own digits
-            self._db.executescript(f"BEGIN; {schema}; {key}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            if not self.path.stat().st_size:
+                raise LedgerError(
+                    f"the ledger {self.path} is empty: it was cut off",
+                    hint="Restore it, or delete it and run again: the listing finds what was created.",
+                )
+            raise LedgerError(f"{self.path} is no ledger of the importer", hint="Point ledger.url to another file.")
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -117,7 +111,7 @@ class SqliteLedger:
         """Bring an older ledger to SCHEMA_VERSION in one transaction, with a copy of it beside it."""
         copy = self.path.with_name(f"{self.path.name}.backup-v{version}")
         copy.unlink(missing_ok=True)
-        _make_file(copy)
+        make_private(copy)
         with closing(sqlite3.connect(copy)) as backup:
             self._db.backup(backup)
         steps = " ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
@@ -136,18 +130,20 @@ class SqliteLedger:
 
     def project_id(self, api_root: str, given: str) -> str | None:
         """The id that a project's name or id had when it was last asked for."""
-        row = self._one("SELECT project_id FROM projects WHERE api_root = ? AND given = ?", (api_root, given))
+        row = self._one(
+            "SELECT project_id FROM projects WHERE api_root = ?1 AND ?2 IN (given, project_id)", (api_root, given)
+        )
         return str(row[0]) if row else None
 
     def remember_project(self, api_root: str, given: str, project_id: str, at: float) -> None:
         """Keep what id a project's name or id has."""
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             self._db.execute("REPLACE INTO projects VALUES (?, ?, ?, ?)", (api_root, given, project_id, at))
 
     def aim(self, target: Target) -> None:
         """Speak of this target's entries from now on; a reader leaves an unknown target unknown."""
         key = (target.api_root, target.project_id)
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             row = self._one("SELECT id FROM targets WHERE api_root = ? AND project_id = ?", key)
             if row is None and not self._read_only:
                 self._db.execute("INSERT INTO targets (api_root, project_id) VALUES (?, ?)", key)
@@ -156,7 +152,7 @@ class SqliteLedger:
 
     def recover(self, at: float, settle_s: float) -> int:
         """Make `unknown` of every `sending` entry, of any target; it may appear until `settle_s` after its intent."""
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             return self._db.execute(
                 "UPDATE entries SET state = 'unknown', doubt = 1, settle_at = sent_at + ?, updated_at = ?"
                 " WHERE state = 'sending'",
@@ -169,7 +165,7 @@ class SqliteLedger:
         target = self._target
         if not target:
             return [None] * len(identities)
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             execute = self._db.execute
             rows = [execute(statement, (target, *identity)).fetchone() for identity in identities]
         return [row and _entry(row) for row in rows]
@@ -180,14 +176,14 @@ class SqliteLedger:
             "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ?"
             " AND state IN ('created', 'sending', 'unknown') LIMIT 1"
         )
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             found = ((digest, self._one(statement, (digest, self._target))) for digest in refresh_digests)
             return {digest: Identity(*row) for digest, row in found if row}
 
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""
         statement = f"SELECT 1 FROM superseded WHERE {_KEY} AND fingerprint = ?"  # noqa: S608 - our own constants
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             return self._one(statement, (self._target, *identity, fingerprint)) is not None
 
     def in_state(self, states: Iterable[State]) -> Iterator[Entry]:
@@ -210,7 +206,7 @@ class SqliteLedger:
     def apply(self, writes: Sequence[Write], run_id: str) -> None:
         """Put all of it on disk in one transaction, or nothing."""
         self._check_still_there()
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for write in writes:
@@ -287,6 +283,11 @@ class SqliteLedger:
             (run_id, place.source_no, place.row, *identity, result.outcome, result.connection_id, result.http_status,
              result.attempts, result.finished_at),
         )  # fmt: skip
+        if result.issues:  # those of an earlier result of this row, if there was one, may have been more
+            self._db.execute(
+                "DELETE FROM problems WHERE run_id = ? AND source_no = ? AND row = ?",
+                (run_id, place.source_no, place.row),
+            )
         for no, issue in enumerate(result.issues):
             self._db.execute(
                 "REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -296,7 +297,7 @@ class SqliteLedger:
 
     def start_run(self, run: Run, sources: Sequence[str]) -> None:
         """Note that a run began."""
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
                 "INSERT INTO runs (run_id, target, verb, pid, host, started_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -309,7 +310,7 @@ class SqliteLedger:
 
     def end_run(self, run_id: str, at: float, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Note how it ended."""
-        with _explained(self.path, LedgerLost):
+        with explained(self.path, LedgerLost):
             self._db.execute(
                 "UPDATE runs SET ended_at = ?, exit_code = ?, summary = ? WHERE run_id = ?",
                 (at, exit_code, json.dumps(summary), run_id),
@@ -363,15 +364,17 @@ class SqliteLedger:
         return dict(self._rows("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        with _explained(self.path, LedgerLost):
-            yield from self._db.execute(statement, values)
+        with explained(self.path, LedgerLost):
+            # `yield from` would close the cursor with the generator, also after the ledger itself
+            for row in self._db.execute(statement, values):  # noqa: UP028
+                yield row
 
     def _one(self, statement: str, values: Sequence[object] = ()) -> Any:
         return self._db.execute(statement, values).fetchone()
 
     def _check_still_there(self) -> None:
         """A ledger that was moved or deleted would take our writes to nowhere."""
-        if _inode(self.path) != self._inode:
+        if inode(self.path) != self._inode:
             raise LedgerLost(
                 f"{self.path} was moved or deleted while the run was using it",
                 hint="Put it back and run again; without it, run again: the listing finds what was created.",
@@ -407,45 +410,3 @@ def _problem(row: Sequence[Any], names: Mapping[int, str]) -> ProblemRow:
     return ProblemRow(
         Place(names.get(no, ""), no, number), Identity(provider, group_ref, consumer_ref), issue, attempts
     )
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _make_file(path: Path) -> None:
-    """Make the file owner-only from its first byte; SQLite gives its WAL the same mode."""
-    check_folder(path)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-    except FileExistsError:
-        if not os.access(path, os.W_OK):
-            raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.") from None
-        if path.stat().st_mode & 0o077 and path.stat().st_uid == os.geteuid():
-            path.chmod(0o600)  # a copy that was brought back, say: it is nobody else's business
-    except OSError as error:
-        raise LedgerError(
-            f"the ledger {path} cannot be made: {error.strerror}", hint="Check the folder, or set ledger.url."
-        ) from None
-
-
-@contextmanager
-def _explained(path: Path, kind: Callable[..., LedgerError]) -> Iterator[None]:
-    """SQLite's errors in one line each; its messages hold no values."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-        if "full" in said:
-            hint = "Make room and run again: nothing was sent that could not be recorded."
-        elif "not a database" in said or "malformed" in said:
-            hint = "The file is damaged. Restore it, or move it away and run again: the listing finds what was created."
-        elif "locked" in said:
-            hint = "Another program keeps it locked: close it and run again."
-        else:
-            hint = "Check the disk and the folder, then run again."
-        raise kind(f"the ledger {path} cannot be used: {said}", hint=hint) from error

@@ -7,13 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from importer.errors import Exit, ImporterError
+from importer.errors import ImporterError
 
 
 class ReportError(ImporterError):
     """A report cannot be written; the ledger has everything, so `importer report` can write it later."""
 
-    exit_code = Exit.STOPPED
+
+def check_writable(folder: Path) -> None:
+    """Raise ReportError where no report could be written into `folder`, before anything is done."""
+    with whole_file(folder / ".probe"):
+        pass
+    (folder / ".probe").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""The file a ledger lies in: made whole or not at all, its owner's alone, and its errors in one line each."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+from importer.errors import LedgerError
+from importer.ledger.lock import check_folder
+
+SCHEMA_VERSION = 2
+"""PRAGMA user_version of a ledger that schema.sql makes."""
+
+
+def make_ledger(path: Path) -> None:
+    """Make a new ledger at `path`, unless there is a file already, which must be writable. Raises LedgerError.
+
+    It is made beside its place and moved there when it is whole: so an empty file there was never ours, but cut off.
+    """
+    check_folder(path)
+    if path.is_symlink() and not path.exists():
+        raise LedgerError(
+            f"the ledger {path} is a link to a file that is not there", hint="Mount its folder, or remove the link."
+        )
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.")
+        if path.stat().st_mode & 0o077 and path.stat().st_uid == os.geteuid():
+            path.chmod(0o600)  # a copy that was brought back, say: it is nobody else's business
+        return
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        make_private(part)
+        with explained(path, LedgerError), closing(sqlite3.connect(part)) as db:
+            schema = files("importer.ledger").joinpath("schema.sql").read_text("utf-8")
+            key = f"INSERT INTO meta VALUES ('key', X'{secrets.token_hex(32)}')"  # noqa: S608 - our own digits
+            db.executescript(f"BEGIN; {schema}; {key}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        for left in ("-wal", "-shm", "-journal"):
+            # of a ledger that was taken away: SQLite would play it into the new one
+            path.with_name(f"{path.name}{left}").unlink(missing_ok=True)
+        part.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be made: {error.strerror}", hint="Check the folder, or set ledger.url."
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def make_private(path: Path) -> None:
+    """An empty file that is owner-only from its first byte; SQLite gives a ledger's WAL the same mode."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+
+
+def inode(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's entries on disk: a ledger that a power failure takes away would be begun anew."""
+    with suppress(OSError):  # not every file system lets a folder be synced
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def explained(path: Path, kind: Callable[..., LedgerError]) -> Iterator[None]:
+    """SQLite's errors in one line each; its messages hold no values."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+        if "full" in said:
+            hint = "Make room and run again: nothing was sent that could not be recorded."
+        elif "not a database" in said or "malformed" in said:
+            hint = "The file is damaged. Restore it, or move it away and run again: the listing finds what was created."
+        elif "locked" in said:
+            hint = "Another program keeps it locked: close it and run again."
+        else:
+            hint = "Check the disk and the folder, then run again."
+        raise kind(f"the ledger {path} cannot be used: {said}", hint=hint) from error
