@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
-    ("errors", "records", "outcomes", "redaction", "clock"),
-    ("fields",),
-    ("config", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
+    ("errors", "records", "outcomes", "redaction", "clock", "notes", "catalog.names", "catalog.quirks"),
+    ("fields", "catalog.workspace"),
+    ("config", "presets", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "jobs", "summary", "catalog", "inputs"),
     ("existing", "planner", "events"),

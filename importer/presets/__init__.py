@@ -5,5 +5,7 @@ a user would otherwise write; `fit` says which presets a file looks like.
 """
 
 from importer.presets.fit import Fit, fitting
+from importer.presets.mechanism import Taken, take
+from importer.presets.store import NAMES, Preset, load_preset
 
-__all__ = ["Fit", "fitting"]
+__all__ = ["NAMES", "Fit", "Preset", "Taken", "fitting", "load_preset", "take"]

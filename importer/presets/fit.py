@@ -1,7 +1,13 @@
 """Which token store a file looks like: told by the names of its columns, and by the names inside its JSON."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from importer.presets.store import NAMES, Preset, load_preset
+
+_NEEDED, _LIKELY = 2, 1
+"""How much a sign counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +30,35 @@ def fitting(columns: Sequence[str], cells: Mapping[str, Sequence[object]]) -> li
     plenty) as they stand in a `Chunk`'s frame: text, dicts and lists; a column without any may be left out. They are
     looked into for the names of JSON fields only, and no cell is kept, shown or compared with anything else.
     """
-    del columns, cells
-    return []
+    there = {*columns, *(name for column in columns for cell in cells.get(column, ()) for name in _names(column, cell))}
+    fits = [fit for name in NAMES if (fit := _fit(load_preset(name), there)) is not None]
+    return sorted(fits, key=lambda fit: fit.score, reverse=True)
+
+
+def _fit(preset: Preset, there: set[str]) -> Fit | None:
+    needed = [_first(names, there) for names in preset.signs.needed]
+    likely = [_first(names, there) for names in preset.signs.likely]
+    if None in needed:
+        return None
+    found = [name for name in (*needed, *likely) if name is not None]
+    most = _NEEDED * len(needed) + _LIKELY * len(likely)
+    score = (most - _LIKELY * likely.count(None)) / most
+    return Fit(preset.name, score, f"has {', '.join(found)}: {preset.store}")
+
+
+def _first(names: Sequence[str], there: set[str]) -> str | None:
+    return next((name for name in names if name in there), None)
+
+
+def _names(prefix: str, cell: object) -> Iterator[str]:
+    """The dotted names of what is inside a cell of JSON."""
+    if isinstance(cell, str) and cell.lstrip().startswith("{"):
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            return
+    if isinstance(cell, Mapping):
+        for name, value in cell.items():
+            yield f"{prefix}.{name}"
+            if isinstance(value, Mapping):  # a text inside is a value, whatever it looks like
+                yield from _names(f"{prefix}.{name}", value)
