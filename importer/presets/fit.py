@@ -14,8 +14,9 @@ _NEEDED, _LIKELY = 2, 1
 class Fit:
     """A preset that a file may be read with.
 
-    `score` is above 0 and at most 1: the share of the store's signs that were found. `reason` is a half-sentence for
-    people, made of the store's own names and never of cells: `has token_secret, account_id, app_id: django-allauth`.
+    `score` is above 0 and at most 1: the share of the store's signs that were found, and less for stores without a
+    fixed table. `reason` is a half-sentence for people, made of the store's own names and never of cells:
+    `has token, token_secret, account_id: the tables of django-allauth`.
     """
 
     preset: str
@@ -42,7 +43,7 @@ def _fit(preset: Preset, there: set[str]) -> Fit | None:
         return None
     found = [name for name in (*needed, *likely) if name is not None]
     most = _NEEDED * len(needed) + _LIKELY * len(likely)
-    score = (most - _LIKELY * likely.count(None)) / most
+    score = preset.signs.weight * (most - _LIKELY * likely.count(None)) / most
     return Fit(preset.name, score, f"has {', '.join(found)}: {preset.store}")
 
 

@@ -34,11 +34,12 @@ class Place:
 class Signs:
     """What tells the store's files: columns, or `column.name` for a name in the JSON of one; one of each inner tuple.
 
-    `needed` are always there, `likely` mostly.
+    `needed` are always there, `likely` mostly. `weight`, up to 1, is less where other stores have them too.
     """
 
     needed: Sequence[Sequence[str]]
     likely: Sequence[Sequence[str]]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Preset:
 def load_preset(name: str) -> Preset:
     """A preset by its name. Raises ConfigError with the nearest one."""
     if name not in NAMES:
-        raise ConfigError("there is no preset of this name", hint=nearest(name, dict.fromkeys(NAMES)))
+        raise ConfigError("source.preset (--preset) names none that there is", hint=nearest(name, dict.fromkeys(NAMES)))
     table = tomllib.loads(files("importer.presets").joinpath(f"{name}.toml").read_text("utf-8"))
     return _Reader(name, table).preset()
 
@@ -72,14 +73,15 @@ class _Reader:
 
     def preset(self) -> Preset:
         mapping = leaves(self._table["mapping"], f"{self._name}.toml")
-        needed, likely = ([self._names(names) for names in self._table["signs"][kind]] for kind in ("needed", "likely"))
+        signs = self._table["signs"]
+        needed, likely = ([self._names(names) for names in signs[kind]] for kind in ("needed", "likely"))
         return Preset(
             self._name,
             self._table["store"],
             {path: [self._place(one) for one in _listed(found)] for path, found in mapping},
             self._table.get("aliases", {}),
             [self._only(rule) for rule in self._table.get("only", ())],
-            Signs(needed, likely),
+            Signs(needed, likely, signs.get("weight", 1.0)),
         )
 
     def _place(self, found: Any) -> Place:
