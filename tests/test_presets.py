@@ -379,6 +379,7 @@ def test_python_social_auth_refuses_what_python_printed() -> None:
     read = Read("python-social-auth", psa() | {"extra_data": "{'access_token': 'fake-access-1', 'expires': None}"})
 
     assert read.codes() == {Code.BAD_JSON}
+    assert len(read.said("not filled, since no row has it: expiresAt")) == 1
 
 
 def test_python_social_auth_reads_json_that_was_made_text_twice() -> None:

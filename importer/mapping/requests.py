@@ -87,8 +87,7 @@ class Mapper:
             chunk = without_skipped(chunk, self._only, self._notes)
         cells = Cells(chunk.frame)
         columns: Columns = {field.path: field.column(cells) for field in self._fields}
-        for path in [path for path in self._expected if any(cell is not None for cell in columns[path])]:
-            self._notes.found(self._expected.pop(path))
+        self._look_for_the_expected(columns)
         choices = self._choices(columns, len(cells))
         problems = self._problems(columns, choices)
         # a refused ref is not shown, whatever it is
@@ -100,6 +99,11 @@ class Mapper:
             else self._validated(row, body, *refs)
             for position, (row, body, *refs) in enumerate(zip(chunk.rows, request_bodies, *key, strict=True))
         ]
+
+    def _look_for_the_expected(self, columns: Columns) -> None:
+        for path in list(self._expected):
+            if any(cell is not None and not isinstance(cell, Fault) for cell in columns[path]):
+                self._notes.found(self._expected.pop(path))
 
     @property
     def notes(self) -> list[str]:
