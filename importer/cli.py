@@ -94,6 +94,7 @@ _target = _options(
 )
 _reading = _options(
     click.argument("source", nargs=-1),
+    click.option("--preset", metavar="NAME", help="The token store that the rows come from, e.g. authjs."),
     click.option("--provider", help="For a file whose rows are all of one provider."),
     click.option("--rows", type=click.IntRange(1), metavar="N", help="Only the first N rows of the source."),
     click.option("--strict", is_flag=True, help="Take warnings for errors: such rows are not sent."),
@@ -408,6 +409,7 @@ def _config(given: dict[str, Any]) -> Config:
         api__project=given.get("project"),
         api__url=given.get("api_url"),
         source__paths=sources or None,
+        source__preset=given.get("preset"),
         source__provider=given.get("provider"),
         limits__rate=given.get("rate"),
         limits__workers=given.get("workers"),

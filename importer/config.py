@@ -39,6 +39,7 @@ class ApiConfig:
 class SourceConfig:
     """What is read; `provider` serves a file that holds the rows of one provider and does not say so.
 
+    `preset` names the token store that the rows come from; what the `[mapping]` says of a field wins over it.
     `paths` may hold the URL of a database, with its password: they are not shown.
     """
 
@@ -47,6 +48,7 @@ class SourceConfig:
     query: str | None = None
     format: Literal["auto", "csv", "parquet", "jsonl", "sql"] = "auto"
     provider: str | None = None
+    preset: str | None = None
 
     def named(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """The paths, or where there is none, the database URL in the variable that `url_env` names; () without either.

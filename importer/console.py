@@ -82,7 +82,9 @@ class Console(Listener):
         shown += [o for o in Outcome if o not in shown and counts[o]]
         pace = f"{summary.elapsed_s:,.0f} s, {summary.rate:,.1f} requests/s"
         waits = f", {_counted(summary.throttled, 'refusal')} for pace" if summary.throttled else ""
-        self._print(f"{' · '.join(f'{o.value} {counts[o]:,}' for o in shown)}      {pace}{waits}")
+        parts = [f"{o.value} {counts[o]:,}" for o in shown]
+        parts += [f"skipped {summary.skipped:,}"] if summary.skipped else []
+        self._print(f"{' · '.join(parts)}      {pace}{waits}")
         if summary.stopped:
             self.error(summary.stopped)
         self._problems(summary.common, summary.problems)
@@ -240,6 +242,7 @@ def _heads(plan: PlanSummary) -> str:
         "duplicate": plan.duplicate,
         "rejected": plan.rejected,
         "held back": plan.held_back,
+        "skipped": plan.skipped,
     }
     return ", ".join(f"{n:,} {head}" for head, n in heads.items() if n) or "nothing to do"
 

@@ -5,11 +5,13 @@ constant or template it comes from and how that is read. A slip is one line that
 """
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from importer.errors import ConfigError
+
+_OF_PRESETS = {"presets": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class FieldSpec:
     `since` names the column with the moment that a duration (`format = "expires_in"`) counts from; with `json` it may
     be a path beside the duration's own. `decrypt` is a table of `scheme` and `key_env`, and of what else the scheme
     needs. `opaque` says of a ref that its ids look like keys, and are none.
+
+    Only presets have the last four: `aliases` are translated, and other values taken as they are; `label_of` names a
+    provider out of whose addresses the workspace is cut; `otherwise` are tried in turn where this one is blank, and
+    `note` is said once a value came from here.
     """
 
     column: str | None = None
@@ -33,6 +39,30 @@ class FieldSpec:
     split: str | None = None
     decrypt: Mapping[str, str] | None = None
     opaque: bool = False
+    aliases: Mapping[str, str] | None = field(default=None, metadata=_OF_PRESETS)
+    label_of: str | None = field(default=None, metadata=_OF_PRESETS)
+    otherwise: tuple["FieldSpec", ...] = field(default=(), metadata=_OF_PRESETS)
+    note: str | None = field(default=None, metadata=_OF_PRESETS)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows of a table are meant: by a column, or by a path in its JSON.
+
+    A row is skipped where the text there is one of `drop`, or none of `keep` (if there is any), upper or lower case;
+    with `drop_true` where it says true, and with `drop_filled` where anything stands there. A blank one is kept, and so
+    is one that cannot be read: its row is refused with a reason. `called` is what skipped rows are known by, and words
+    of `drop` and `known` may be shown beside it.
+    """
+
+    column: str
+    called: str
+    json: str | None = None
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    drop_true: bool = False
+    drop_filled: bool = False
 
 
 TARGETS: dict[str, Any] = {
@@ -66,10 +96,15 @@ TARGETS: dict[str, Any] = {
 
 def read_mapping(table: Mapping[str, Any], where: str) -> dict[str, FieldSpec]:
     """A `[mapping]` table as a flat dict: dotted path in the request -> where it comes from. Raises ConfigError."""
-    return dict(_leaves(table, TARGETS, "", where))
+    return {path: _spec(value, path, where) for path, value in leaves(table, where)}
 
 
-def _leaves(table: Mapping[str, Any], tree: Mapping[str, Any], prefix: str, where: str) -> Any:
+def leaves(table: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """The dotted paths of a `[mapping]` table, each with its right-hand side. Raises ConfigError for one unknown."""
+    return _leaves(table, TARGETS, "", where)
+
+
+def _leaves(table: Mapping[str, Any], tree: Mapping[str, Any], prefix: str, where: str) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         path = f"{prefix}{key}"
         if key not in tree and "*" not in tree:
@@ -79,7 +114,7 @@ def _leaves(table: Mapping[str, Any], tree: Mapping[str, Any], prefix: str, wher
             raise ConfigError(f"mapping.{path} in {where} is not a field of the request", hint=hint)
         below = tree.get(key, tree.get("*"))
         if below is None:
-            yield path, _spec(value, path, where)
+            yield path, value
         elif isinstance(value, Mapping):
             yield from _leaves(value, below, f"{path}.", where)
         else:
@@ -98,7 +133,7 @@ def _spec(value: Any, path: str, where: str) -> FieldSpec:
             f"mapping.{path} in {where} is no source of a value",
             hint=f'Name a column: {path} = "column", or a constant: {path} = {{ value = "…" }}.',
         )
-    known = {f.name for f in fields(FieldSpec)}
+    known = {f.name for f in fields(FieldSpec) if not f.metadata}
     for key, given in value.items():
         if key not in known:
             raise ConfigError(f"mapping.{path}.{key} in {where} is not known", hint=nearest(key, known))

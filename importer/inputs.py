@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from importer.config import Config, environment
 from importer.errors import ConfigError
 from importer.mapping import Mapper
+from importer.notes import Notes
+from importer.presets import Preset, load_preset, take
 from importer.sources import open_sources
 from importer.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The sources of a run, each with the mapper that fits its header, and what it was when it was opened."""
+    """The sources of a run, each with the mapper that fits its header, and what it was when it was opened.
+
+    The mappers share the notes: what is said of ten files is said once.
+    """
 
     sources: Sequence[Source]
     mappers: Sequence[Mapper]
     stamps: Sequence[Hashable]
+    notes: Notes
 
     def close(self) -> None:
         """Let go of streams and connections."""
@@ -31,12 +37,29 @@ def open_inputs(config: Config) -> Inputs:
         raise ConfigError(
             "no source is named", hint="Name files: importer plan tokens.csv, or paths under [source] in a config."
         )
+    preset = None if config.source.preset is None else load_preset(config.source.preset)
     sources = open_sources(paths, config.base, config.source.format, query=config.source.query)
+    notes = Notes()
     return Inputs(
         sources,
-        [
-            Mapper(config.mapping, source.columns(), source=source.name, provider=config.source.provider)
-            for source in sources
-        ],
+        [_mapper(config, preset, source, notes) for source in sources],
         [source.stamp() for source in sources],
+        notes,
+    )
+
+
+def _mapper(config: Config, preset: Preset | None, source: Source, notes: Notes) -> Mapper:
+    """What maps one source: by its preset and the mapping, of which the mapping wins field by field."""
+    columns, provider = source.columns(), config.source.provider
+    if preset is None:
+        return Mapper(config.mapping, columns, source=source.name, provider=provider, notes=notes)
+    taken = take(preset, columns, config.mapping or {}, source=source.name, provider=provider, notes=notes)
+    return Mapper(
+        taken.mapping,
+        columns,
+        source=source.name,
+        provider=provider,
+        only=taken.only,
+        expected=taken.expected,
+        notes=notes,
     )

@@ -95,6 +95,7 @@ class Planner:
         self.one_pass = not all(source.repeatable for source in self.sources)
         self._mappers = inputs.mappers
         self._stamps = inputs.stamps
+        self._notes = inputs.notes
         self._ledger = ledger
         self._spool = spool
         self._digests = digests
@@ -107,12 +108,24 @@ class Planner:
     @property
     def notes(self) -> list[str]:
         """What was assumed while mapping, said once each."""
-        return list(dict.fromkeys([*self._said, *(note for mapper in self._mappers for note in mapper.notes)]))
+        return list(dict.fromkeys([*self._said, *self._notes.lines()]))
+
+    @property
+    def skipped(self) -> int:
+        """Rows that are none of the preset's: read, and neither decided about nor listed."""
+        return self._notes.skipped
 
     def summary(self) -> PlanSummary:
         """What has been read and decided so far."""
         samples = list(self._samples.values())
-        return summarise_plan(self._spool, self.names, notes=self.notes, samples=samples, complete=self.complete)
+        return summarise_plan(
+            self._spool,
+            self.names,
+            notes=self.notes,
+            samples=samples,
+            complete=self.complete,
+            skipped=self.skipped,
+        )
 
     @property
     def complete(self) -> bool:

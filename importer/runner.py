@@ -215,14 +215,15 @@ class Runner:
 
     def _end(self, planner: Planner) -> RunSummary:
         """Count, write the reports and note how the run ended."""
-        read, outcomes = self._counted()
+        decided, outcomes = self._counted()
         stopped = self._pacer.stopped
         codes = Counter(row.issue.code for row in self._ledger.problems(self._session.run_id))
         common = self._ledger.common_problems(self._session.run_id, 5)
         summary = RunSummary(
             run_id=self._session.run_id,
             outcomes=outcomes,
-            read=read,
+            read=decided + planner.skipped,
+            skipped=planner.skipped,
             complete=planner.complete and stopped is None,
             requests=self._pacer.requests,
             throttled=self._pacer.throttled,

@@ -57,6 +57,8 @@ class PlanSummary:
     notes: Sequence[str] = ()
     samples: Sequence[str] = ()
     complete: bool = True
+    skipped: int = 0
+    """Rows of other types, which a preset leaves out: they are read, and in no report."""
 
     @property
     def known(self) -> int:
@@ -77,7 +79,7 @@ class PlanSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The same as one object."""
-        heads = ("new", "changed", "unfinished", "done", "duplicate", "rejected", "held_back")
+        heads = ("new", "changed", "unfinished", "done", "duplicate", "rejected", "held_back", "skipped")
         return {
             "sources": list(self.sources),
             "read": self.read,
@@ -96,7 +98,13 @@ class PlanSummary:
 
 
 def summarise_plan(
-    spool: Spool, sources: Sequence[str], *, notes: Sequence[str], samples: Sequence[str], complete: bool
+    spool: Spool,
+    sources: Sequence[str],
+    *,
+    notes: Sequence[str],
+    samples: Sequence[str],
+    complete: bool,
+    skipped: int = 0,
 ) -> PlanSummary:
     """Count what the plan pass left in the spool."""
     counts = spool.counts()
@@ -108,7 +116,7 @@ def summarise_plan(
             kinds[kind] += n
     return PlanSummary(
         sources=sources,
-        read=by_action.total(),
+        read=by_action.total() + skipped,
         to_send=sum(by_action[action] for action in TO_SEND),
         new=kinds["new"],
         changed=kinds["changed"] + kinds["stale"],
@@ -126,6 +134,7 @@ def summarise_plan(
         notes=notes,
         samples=samples,
         complete=complete,
+        skipped=skipped,
     )
 
 
@@ -173,6 +182,7 @@ class RunSummary:
     to_fix: int
     common: Sequence[CommonProblem] = ()
     stopped: ImporterError | None = None
+    skipped: int = 0
     sent: bool = True
     """Whether any row was sent, or may have been."""
 
@@ -198,6 +208,7 @@ class RunSummary:
             "exit_code": int(self.exit_code),
             "outcomes": {outcome.value: self.outcomes[outcome] for outcome in Outcome},
             "read": self.read,
+            "skipped": self.skipped,
             "complete": self.complete,
             "problems": self.problems,
             "requests": self.requests,

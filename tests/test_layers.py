@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
-    ("errors", "records", "outcomes", "redaction", "clock"),
-    ("fields", "scratch"),
-    ("config", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
+    ("errors", "records", "outcomes", "redaction", "clock", "notes", "catalog.names", "catalog.quirks"),
+    ("fields", "scratch", "catalog.workspace"),
+    ("config", "presets", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),
     ("existing", "jobs", "summary"),

@@ -1,19 +1,20 @@
 """Fields of the request as columns: where the cells of each come from, and what reads them."""
 
 import string
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from importer.catalog.workspace import salesforce_label
 from importer.config import environment
 from importer.errors import ConfigError
 from importer.fields import FieldSpec
 from importer.mapping.bodies import OPEN
-from importer.mapping.cells import Fault, Reader, cells_of, is_blank, texts, trimmed
+from importer.mapping.cells import Fault, Reader, cells_of, distinct, is_blank, texts, trimmed
 from importer.mapping.ciphertext import fault_of, names_ciphertext
-from importer.mapping.dates import EXPIRES_IN, DateReader, durations, ends
+from importer.mapping.dates import EXPIRES, EXPIRES_IN, DateReader, Untimed, durations, ends, epochs_or_durations
 from importer.mapping.decrypt import Decryptor
 from importer.mapping.header import Header
 from importer.mapping.json_cells import finder, parsed
@@ -21,6 +22,7 @@ from importer.mapping.lists import list_reader, struct_reader, texts_or_lists
 from importer.mapping.refs import names, providers, refs
 from importer.mapping.schemes import read_schemes, scheme_of
 from importer.mapping.swaps import NAMES_A_CREDENTIAL
+from importer.notes import Notes
 from importer.outcomes import Code
 
 _READERS: dict[str, Reader] = {
@@ -42,6 +44,7 @@ _TIMES = {
     for token in ("accessToken", "refreshToken")
     for time in ("expiresAt", "issuedAt")
 }
+_DURATIONS = (EXPIRES_IN, EXPIRES)
 _SCOPES = {
     f"{block}.scopes" for block in ("oauth2AuthorizationCode", "oauth2ClientCredentials", "oauth2PasswordCredentials")
 }
@@ -103,27 +106,70 @@ class Field:
         return self.read(self.fetch(cells))
 
 
-def compile_field(path: str, spec: FieldSpec, header: Header, note: Callable[[str], None]) -> Field:
+def compile_field(path: str, spec: FieldSpec, header: Header, notes: Notes) -> Field:
     """A field that is ready to read chunks. Raises ConfigError or SourceError for what no chunk could put right."""
+    specs = (spec, *spec.otherwise)
+    fields = [_compiled(path, one, header, notes) for one in specs]
+    if len(fields) == 1 and spec.since is None and spec.note is None:
+        return fields[0]
+    label = " or ".join(dict.fromkeys(field.label for field in fields))
+    source = fields[0].source if len(fields) == 1 else tuple(field.source for field in fields)
+    return Field(path, label, source, _first_filled(fields, [one.note for one in specs], notes), list)
+
+
+def _first_filled(fields: Sequence[Field], said: Sequence[str | None], notes: Notes) -> Fetch:
+    """The values of the first field that is filled in a row; `said` is noted of one once a value comes from it."""
+
+    def fetch(cells: Cells) -> list[Any]:
+        merged: list[Any] = [None] * len(cells)
+        for field, note in zip(fields, said, strict=True):
+            column = field.column(cells)
+            taken = [
+                old is None or (isinstance(old, Untimed) and not isinstance(new, Untimed))
+                for old, new in zip(merged, column, strict=True)
+            ]
+            if note and any(is_taken and _is_filled(new) for is_taken, new in zip(taken, column, strict=True)):
+                notes.say(note)
+            merged = [
+                new if is_taken and new is not None else old
+                for is_taken, new, old in zip(taken, column, merged, strict=True)
+            ]
+        for reason in {value.reason for value in merged if isinstance(value, Untimed)}:
+            notes.say(reason)
+        return [None if isinstance(value, Untimed) else value for value in merged]
+
+    return fetch
+
+
+def _is_filled(value: Any) -> bool:
+    return value is not None and not isinstance(value, Fault)
+
+
+def _compiled(path: str, spec: FieldSpec, header: Header, notes: Notes) -> Field:
+    """A field without its alternatives."""
     where = f"mapping.{path}"
     label = spec.column if spec.column is not None else where
     _check_options(path, spec, where)
     _check_name(path, spec, where)
     decryptor = _decryptor(spec, header, where)
     if decryptor is None and spec.column is not None and scheme_of(path) and names_ciphertext(spec.column):
-        note(
+        notes.say(
             f"{label}: by its name this column is encrypted; if it is, say how: decrypt = {{ scheme = …, key_env = … }}"
         )
     fetch = _fetch(spec, decryptor, header, where)
     if spec.values is not None:
         fetch = _translated(fetch, spec.values, where)
+    if spec.aliases is not None:
+        fetch = _renamed(fetch, spec.aliases, notes)
+    if spec.label_of is not None:
+        fetch = _labels(fetch, label, notes)
     if spec.default is not None:
         fetch = _with_default(fetch, spec.default)
-    read = _reader(path, spec, lambda zone: note(f"{label}: times without a zone are read as {zone}"))
+    read = _reader(path, spec, lambda zone: notes.say(f"{label}: times without a zone are read as {zone}"))
     for name, text in (("value", spec.value), ("default", spec.default)):
-        _check_constant(path, durations if spec.format == EXPIRES_IN else read, text, f"{where}.{name}")
+        _check_constant(path, durations if spec.format in _DURATIONS else read, text, f"{where}.{name}")
     if spec.since is not None:
-        fetch = _counted(fetch, spec, decryptor, header, where, note)
+        fetch = _counted(fetch, spec, decryptor, header, where, notes)
     source = None if spec.value is not None else (spec.column, spec.json, spec.template)
     return Field(path, label, source, fetch, read)
 
@@ -136,7 +182,7 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         "zone": spec.zone is not None and path not in _TIMES,
         "split": spec.split is not None and path not in _SCOPES and not path.startswith("customAuth."),
         "decrypt": spec.decrypt is not None and spec.column is None,
-        "since": spec.since is not None and (spec.format != EXPIRES_IN or not path.endswith(".expiresAt")),
+        "since": spec.since is not None and (spec.format not in _DURATIONS or not path.endswith(".expiresAt")),
         "opaque": spec.opaque and path not in OPEN,
     }
     homes = {
@@ -152,9 +198,9 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
                 f"{where}.{option} has no effect there",
                 hint=f"{option} is {homes.get(option, 'for expiresAt and issuedAt')}; remove it.",
             )
-    if spec.format == EXPIRES_IN and spec.since is None:
+    if spec.format in _DURATIONS and spec.since is None:
         raise ConfigError(
-            f"{where} has the format {EXPIRES_IN} and no since: a duration is nothing without its moment",
+            f"{where} has the format {spec.format} and no since: a duration is nothing without its moment",
             hint='Name the column that says when the token was issued, e.g. since = "issued_at"; '
             "where there is none, leave the field out.",
         )
@@ -185,7 +231,7 @@ def _check_constant(path: str, read: Reader, text: str | None, where: str) -> No
 def _reader(path: str, spec: FieldSpec, on_naive: Callable[[str], None]) -> Reader:
     if path in _TIMES:
         # a duration has become a time when it is read
-        return DateReader(None if spec.format == EXPIRES_IN else spec.format, spec.zone, on_naive=on_naive)
+        return DateReader(None if spec.format in _DURATIONS else spec.format, spec.zone, on_naive=on_naive)
     if path in _SCOPES or spec.split is not None:
         return list_reader(spec.split)
     return _READERS.get(path, texts_or_lists if path.startswith("customAuth.") else trimmed)
@@ -210,7 +256,7 @@ def _fetch(spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: 
 
 
 def _counted(
-    fetch: Fetch, spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: str, note: Callable[[str], None]
+    fetch: Fetch, spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: str, notes: Notes
 ) -> Fetch:
     """Durations as the times they end: they count from `since`, a column, or with `json` a path beside their own."""
     since = spec.since or ""
@@ -218,18 +264,17 @@ def _counted(
         fetch_since = _fetch(replace(spec, json=since), decryptor, header, f"{where}.since")
     else:
         fetch_since = _fetch(FieldSpec(column=since), None, header, f"{where}.since")
-    label = spec.column or where
-    read = DateReader(
-        "auto", spec.zone, on_naive=lambda zone: note(f"{since}: times without a zone are read as {zone}")
+    untimed = Untimed(
+        Code.BAD_DATE,
+        f"{spec.column or where}: where {since} is blank, nobody knows when the token expires, and expiresAt is left "
+        "out",
+        "",
     )
-
-    def count(cells: Cells) -> list[Any]:
-        spans, moments = durations(fetch(cells)), read(fetch_since(cells))
-        if any(span is not None and moment is None for span, moment in zip(spans, moments, strict=True)):
-            note(f"{label}: where {since} is blank, nobody knows when the token expires, and expiresAt is left out")
-        return ends(spans, moments, since)
-
-    return count
+    read = DateReader(
+        "auto", spec.zone, on_naive=lambda zone: notes.say(f"{since}: times without a zone are read as {zone}")
+    )
+    read_spans = epochs_or_durations if spec.format == EXPIRES else durations
+    return lambda cells: ends(read_spans(fetch(cells)), read(fetch_since(cells)), since, untimed)
 
 
 def _template(template: str, header: Header, where: str) -> Fetch:
@@ -285,6 +330,30 @@ def _translated(fetch: Fetch, table: Mapping[str, str], where: str) -> Fetch:
         ]
 
     return translate
+
+
+def _renamed(fetch: Fetch, aliases: Mapping[str, str], notes: Notes) -> Fetch:
+    """Providers by the names of the catalog, as far as they are known; each translation is noted."""
+
+    def rename(cells: Cells) -> list[Any]:
+        names = trimmed(fetch(cells))
+        for name in sorted(aliases.keys() & distinct(names)):
+            notes.gather("provider names translated", f"{name} → {aliases[name]}")
+        return [aliases.get(name, name) if isinstance(name, str) else name for name in names]
+
+    return rename
+
+
+def _labels(fetch: Fetch, label: str, notes: Notes) -> Fetch:
+    """Workspaces out of addresses; an address without one is left out, and that is noted."""
+
+    def cut_out(address: str) -> str | None:
+        workspace = salesforce_label(address)
+        if workspace is None:
+            notes.say(f"{label}: addresses that do not name a workspace, as na139.salesforce.com, are left out")
+        return workspace
+
+    return lambda cells: [cut_out(cell) if isinstance(cell, str) else cell for cell in trimmed(fetch(cells))]
 
 
 def _with_default(fetch: Fetch, default: str) -> Fetch:

@@ -39,6 +39,11 @@ _ROUNDED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
 _A_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 EXPIRES_IN = "expires_in"
 """The format of a duration in seconds, which `ends` turns into a time."""
+EXPIRES = "expires"
+"""The format of a number that is either a duration or the time itself, told by its size; only a preset has it."""
+
+LONGEST_EXPIRES_S = 63_072_000
+"""Two years: python-social-auth takes a larger `expires` for seconds since 1970, any other for a duration."""
 
 _LONGEST_EXPIRY_S = 10 * _YEAR_S
 _NOT_A_DURATION = Fault(
@@ -52,6 +57,10 @@ _NO_SUCH_DURATION = Fault(
     'If it is a time, say so: format = "auto" and no since. If it stands for never, leave it empty.',
 )
 _NOT_A_TIME = Fault(Code.BAD_DATE, "this is no date or time", "Check that the right column is mapped.")
+
+
+class Untimed(Fault):
+    """A duration without the moment it counts from: no time, and nothing wrong either; `reason` is what to note."""
 
 
 class DateReader:
@@ -139,25 +148,41 @@ def durations(cells: list[Any]) -> list[Any]:
     return [cell if isinstance(cell, Fault) else None if is_blank(cell) else _duration(cell) for cell in cells]
 
 
-def _duration(cell: Any) -> timedelta | Fault:
+def _seconds(cell: Any) -> float:
+    """A number, NaN where it is none."""
     is_number = _NUMBER.fullmatch(cell.strip()) if isinstance(cell, str) else _is_number(cell)
-    seconds = float(cell) if is_number else math.nan
+    return float(cell) if is_number else math.nan
+
+
+def _duration(cell: Any) -> timedelta | Fault:
+    seconds = _seconds(cell)
     if math.isnan(seconds):
         return _NOT_A_DURATION
     return timedelta(seconds=seconds) if 0 <= seconds <= _LONGEST_EXPIRY_S else _NO_SUCH_DURATION
 
 
-def ends(spans: list[Any], moments: list[Any], since: str) -> list[Any]:
-    """Durations as the times at which they end; None where either is blank. `since` is the column of the moments."""
-    return [_end(span, moment, since) for span, moment in zip(spans, moments, strict=True)]
+def epochs_or_durations(cells: list[Any]) -> list[Any]:
+    """Times where a number is too large for a duration, spans of time elsewhere."""
+    times = DateReader("epoch_s", None, on_naive=lambda _: None)
+    spans = durations(cells)
+    too_large = [_seconds(cell) > LONGEST_EXPIRES_S for cell in cells]
+    return [times([cell])[0] if is_time else span for cell, span, is_time in zip(cells, spans, too_large, strict=True)]
 
 
-def _end(span: Any, moment: Any, since: str) -> Any:
-    if span is None or isinstance(span, Fault):
+def ends(spans: list[Any], moments: list[Any], since: str, untimed: Untimed) -> list[Any]:
+    """Durations as the times at which they end, `untimed` where the moment is blank; what is no duration stays.
+
+    `since` is the column of the moments.
+    """
+    return [_end(span, moment, since, untimed) for span, moment in zip(spans, moments, strict=True)]
+
+
+def _end(span: Any, moment: Any, since: str, untimed: Untimed) -> Any:
+    if not isinstance(span, timedelta):
         return span
     if isinstance(moment, Fault):
         return Fault(moment.code, f"this counts from {since}, and of that: {moment.reason}", moment.fix)
-    return None if moment is None else moment + span
+    return untimed if moment is None else moment + span
 
 
 def _not_iso(text: str) -> Fault:

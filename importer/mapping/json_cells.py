@@ -43,7 +43,9 @@ def parsed(cell: Any) -> Any:
 
 def _loaded(text: str) -> Any:
     try:
-        return loads(text)
+        value = loads(text)
+        # an object that was made text twice, as a JSON column over an older text column holds it
+        return loads(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
     except (ValueError, RecursionError):
         return PYTHON_REPR if is_python_repr(text) else not_plain(text) or _BROKEN
 

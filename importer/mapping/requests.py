@@ -10,17 +10,19 @@ from pydantic import ValidationError
 
 from importer.api.models import GenerateRequest
 from importer.errors import ConfigError
-from importer.fields import FieldSpec
+from importer.fields import FieldSpec, RowFilter
 from importer.mapping.bodies import KEY, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
 from importer.mapping.cells import Fault
 from importer.mapping.ciphertext import refuse_unusable
 from importer.mapping.columns import Cells, compile_field
+from importer.mapping.filters import Filter, without_skipped
 from importer.mapping.header import Header
 from importer.mapping.leaks import refuse_credentials
 from importer.mapping.refs import provider_fault
 from importer.mapping.schemes import PATHS, Choice, Chooser, scheme_of
 from importer.mapping.swaps import refuse_swapped
+from importer.notes import Notes
 from importer.outcomes import Code, Issue
 from importer.sources.base import Chunk
 
@@ -40,7 +42,7 @@ class MappedRow:
 
 
 class Mapper:
-    """Maps the rows of one source. `notes` is what the plan says once of it; it grows while chunks are mapped."""
+    """Maps the rows of one source. `notes` grows while chunks are mapped."""
 
     def __init__(
         self,
@@ -49,8 +51,14 @@ class Mapper:
         *,
         source: str,
         provider: str | None = None,
+        only: Sequence[RowFilter] = (),
+        expected: Mapping[str, str] | None = None,
+        notes: Notes | None = None,
     ) -> None:
         """Take the columns by `mapping`, or by their canonical names; `provider` serves where no column names one.
+
+        Rows that a filter of `only` leaves out are skipped and counted in `notes`, which several mappers may share;
+        of `expected` paths, with their names, it is noted where no row has one.
 
         Raises SourceError or ConfigError with the missing column and the nearest one.
         """
@@ -58,12 +66,16 @@ class Mapper:
             raise ConfigError(
                 "the provider given for the whole source is no name of one", hint="See importer providers."
             )
-        self.notes: list[str] = []
+        self._notes = Notes() if notes is None else notes
         header = Header(source, columns)
         specs = canonical_mapping(header, provider) if mapping is None else _given(mapping, header, provider)
         if mapping is None and (ignored := unused(header)):
-            self._note(f"columns not used: {', '.join(ignored)}")
-        self._fields = [compile_field(path, spec, header, self._note) for path, spec in specs.items()]
+            self._notes.say(f"columns not used: {', '.join(ignored)}")
+        self._expected = dict(expected or {})
+        for what in self._expected.values():
+            self._notes.await_value(what)
+        self._only = [Filter(rule, header) for rule in only]
+        self._fields = [compile_field(path, spec, header, self._notes) for path, spec in specs.items()]
         self._labels = {field.path: field.label for field in self._fields}
         self._trusted = frozenset(path for path, spec in specs.items() if spec.opaque)
         self._chooser = Chooser(self._fields, COLUMN_OF if mapping is None else {})
@@ -72,9 +84,12 @@ class Mapper:
         self._schemes = [s for s in PATHS if any(scheme_of(field.path) is s for field in self._fields)]
 
     def map(self, chunk: Chunk) -> list[MappedRow]:
-        """The rows of a chunk in their order."""
+        """The rows of a chunk in their order, without those that are skipped."""
+        if self._only:
+            chunk = without_skipped(chunk, self._only, self._notes)
         cells = Cells(chunk.frame)
         columns: Columns = {field.path: field.column(cells) for field in self._fields}
+        self._look_for_the_expected(columns)
         choices = self._choices(columns, len(cells))
         problems = self._problems(columns, choices)
         # a refused ref is not shown, whatever it is
@@ -87,9 +102,15 @@ class Mapper:
             for position, (row, body, *refs) in enumerate(zip(chunk.rows, request_bodies, *key, strict=True))
         ]
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+    def _look_for_the_expected(self, columns: Columns) -> None:
+        for path in list(self._expected):
+            if any(cell is not None and not isinstance(cell, Fault) for cell in columns[path]):
+                self._notes.found(self._expected.pop(path))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the plan says once."""
+        return self._notes.lines()
 
     def _choices(self, columns: Columns, rows: int) -> list[Choice]:
         said = columns.get("authScheme", [None] * rows)
