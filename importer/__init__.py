@@ -6,8 +6,8 @@
     print(importer.plan(config).to_send)
     summary = importer.run(config)
 
-`plan`, `run`, `verify`, `rollback` and `report` do what the verbs of the command line do. They are loaded when they are
-first used, so that `importer --help` starts without pandas.
+`plan`, `run`, `verify`, `rollback`, `report` and `inspect` do what the verbs of the command line do. They are loaded
+when they are first used, so that `importer --help` starts without pandas.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from importer.config import Config, load_config
     from importer.errors import ImporterError
     from importer.events import Listener, Progress
+    from importer.inspection import Inspection, inspect
     from importer.runner import RunOptions
     from importer.summary import PlanSummary, RunSummary
 
@@ -29,6 +30,8 @@ _HOMES = {
     "verify": "importer.commands",
     "rollback": "importer.commands",
     "report": "importer.commands",
+    "inspect": "importer.inspection",
+    "Inspection": "importer.inspection",
     "Config": "importer.config",
     "load_config": "importer.config",
     "ImporterError": "importer.errors",
@@ -42,12 +45,14 @@ _HOMES = {
 __all__ = [
     "Config",
     "ImporterError",
+    "Inspection",
     "Listener",
     "PlanSummary",
     "Progress",
     "RunOptions",
     "RunSummary",
     "__version__",
+    "inspect",
     "load_config",
     "plan",
     "report",

@@ -7,7 +7,7 @@ from importer.config import Config, environment
 from importer.errors import ConfigError
 from importer.mapping import Mapper
 from importer.notes import Notes
-from importer.presets import Preset, load_preset, take
+from importer.presets import load_preset, take
 from importer.sources import open_sources
 from importer.sources.base import Source
 
@@ -37,27 +37,32 @@ def open_inputs(config: Config) -> Inputs:
         raise ConfigError(
             "no source is named", hint="Name files: importer plan tokens.csv, or paths under [source] in a config."
         )
-    preset = None if config.source.preset is None else load_preset(config.source.preset)
+    if config.source.preset is not None:
+        load_preset(config.source.preset)  # a slip in its name is said before a file is opened
     sources = open_sources(paths, config.base, config.source.format, query=config.source.query)
     notes = Notes()
     return Inputs(
         sources,
-        [_mapper(config, preset, source, notes) for source in sources],
+        [mapper_of(config, source.columns(), source.name, notes) for source in sources],
         [source.stamp() for source in sources],
         notes,
     )
 
 
-def _mapper(config: Config, preset: Preset | None, source: Source, notes: Notes) -> Mapper:
-    """What maps one source: by its preset and the mapping, of which the mapping wins field by field."""
-    columns, provider = source.columns(), config.source.provider
-    if preset is None:
-        return Mapper(config.mapping, columns, source=source.name, provider=provider, notes=notes)
-    taken = take(preset, columns, config.mapping or {}, source=source.name, provider=provider, notes=notes)
+def mapper_of(config: Config, columns: Sequence[str], source: str, notes: Notes) -> Mapper:
+    """What maps one source: by its preset and the mapping, of which the mapping wins field by field.
+
+    Raises SourceError and ConfigError where the columns of `source` do not fit.
+    """
+    provider = config.source.provider
+    if config.source.preset is None:
+        return Mapper(config.mapping, columns, source=source, provider=provider, notes=notes)
+    preset = load_preset(config.source.preset)
+    taken = take(preset, columns, config.mapping or {}, source=source, provider=provider, notes=notes)
     return Mapper(
         taken.mapping,
         columns,
-        source=source.name,
+        source=source,
         provider=provider,
         only=taken.only,
         expected=taken.expected,
