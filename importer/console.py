@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
@@ -18,6 +18,7 @@ from importer.ledger.base import Result
 from importer.outcomes import Outcome
 from importer.pacing import UNLIMITED
 from importer.records import Target
+from importer.spool import ProviderRows
 from importer.summary import CommonProblem, PlanSummary, RunSummary
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Console(Listener):
             return
         self._print(f"{_names(plan.sources)}: {_rows(plan.read)}{'' if plan.complete else ' read of more'}")
         self._print(f"  {_heads(plan)}")
-        if plan.by_provider:
-            self._print(f"  providers: {_join(f'{name} {rows:,}' for name, rows, _ in plan.by_provider)}")
+        for line in _provider_lines(plan.by_provider):
+            self._print(f"  {line}")
         if plan.to_send:
             self._print(f"  to send: {_rows(plan.to_send)}{_duration_at(plan.to_send, rate)}")
         for line in (*plan.samples, *plan.notes):
@@ -231,6 +232,24 @@ class Console(Listener):
     def _red(self, text: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._talk.isatty()
         return text if plain else f"\x1b[31m{text}\x1b[0m"
+
+
+def _provider_lines(providers: Sequence[ProviderRows], most: int = 8) -> Iterator[str]:
+    """A line for each provider and auth scheme: how many rows, and what is wrong with the tokens of those to send."""
+    width = max((len(f"{found.provider} {found.scheme}") for found in providers[:most]), default=0)
+    for found in providers[:most]:
+        of_tokens = {
+            "expired": found.expired,
+            "expire within a day": found.expire_soon,
+            "without refresh token": found.without_refresh_token,
+        }
+        tokens = ", ".join(f"{n:,} {what}" for what, n in of_tokens.items() if n)
+        name = f"{found.provider} {found.scheme}"
+        to_send = f", {found.to_send:,} to send" if found.to_send != found.rows else ""
+        yield f"{name:<{width}}  {_rows(found.rows)}{to_send}{', access tokens: ' if tokens else ''}{tokens}"
+    if more := len(providers) - most if len(providers) > most else 0:
+        rows = sum(found.rows for found in providers[most:])
+        yield f"and {more:,} more, with {_rows(rows)} (--json has all of them)"
 
 
 def _heads(plan: PlanSummary) -> str:

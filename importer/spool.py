@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
 
+from importer.freshness import Freshness
 from importer.ledger.base import ProblemRow
 from importer.outcomes import Code, Issue, Outcome, Stage, gist
 from importer.records import Identity, Place
@@ -60,11 +61,26 @@ class SpooledRow:
     connection_id: str | None = None
     kind: str = ""
     fingerprint: bytes | None = None
+    scheme: str = ""
+    freshness: int = 0
 
     @property
     def outcome(self) -> Outcome:
         """What became of a row that nothing came back for: `not_sent` where something should have been sent."""
         return OUTCOMES.get(self.action, Outcome.NOT_SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRows:
+    """Rows of one provider and auth scheme ("" where it is not known), and of those to send, what their tokens are."""
+
+    provider: str
+    scheme: str
+    rows: int
+    to_send: int
+    expired: int
+    expire_soon: int
+    without_refresh_token: int
 
 
 class Spool:
@@ -78,7 +94,8 @@ class Spool:
             CREATE TABLE conflicts (digest BLOB, source_no INT, row INT);
             CREATE INDEX conflicts_by_key ON conflicts (digest);
             CREATE TABLE rows (source_no INT, row INT, action INT, provider TEXT, group_ref TEXT, consumer_ref TEXT,
-                connection_id TEXT, kind TEXT, fingerprint BLOB, PRIMARY KEY (source_no, row)) WITHOUT ROWID;
+                connection_id TEXT, kind TEXT, fingerprint BLOB, scheme TEXT, freshness INT,
+                PRIMARY KEY (source_no, row)) WITHOUT ROWID;
             CREATE TABLE problems (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
             CREATE TABLE warnings (source_no INT, row INT, field TEXT, code TEXT, reason TEXT, fix TEXT, stage TEXT);
             BEGIN;
@@ -126,8 +143,21 @@ class Spool:
     ) -> None:
         """Note what was decided about some rows, what is wrong with them, and what their owner should know."""
         self._db.executemany(
-            "REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(r.source_no, r.row, int(r.action), *r.identity, r.connection_id, r.kind, r.fingerprint) for r in rows],
+            "REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    r.source_no,
+                    r.row,
+                    r.action.value,
+                    *r.identity,
+                    r.connection_id,
+                    r.kind,
+                    r.fingerprint,
+                    r.scheme,
+                    r.freshness,
+                )
+                for r in rows
+            ],
         )
         for table, found in (("problems", problems), ("warnings", warnings)):
             self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", map(_line, found))  # noqa: S608
@@ -162,13 +192,15 @@ class Spool:
         )
         return {OUTCOMES[Action(action)]: n for action, n in found}
 
-    def by_provider(self) -> list[tuple[str, int, int]]:
-        """For each provider that is named: rows, and rows that something is to be sent for."""
-        return self._db.execute(
-            "SELECT provider, count(*), sum(action <= ?) FROM rows WHERE provider <> ''"
-            " GROUP BY provider ORDER BY 2 DESC, provider",
+    def by_provider(self) -> list[ProviderRows]:
+        """For each provider that is named, and each auth scheme of its rows, the commonest first."""
+        flags = ", ".join(f"sum(freshness & {flag.value} > 0)" for flag in Freshness)
+        found = self._db.execute(
+            f"SELECT provider, scheme, count(*), sum(action <= ?), {flags} FROM rows WHERE provider <> ''"  # noqa: S608
+            " GROUP BY provider, scheme ORDER BY 3 DESC, provider, scheme",
             (int(max(TO_SEND)),),
-        ).fetchall()
+        )
+        return [ProviderRows(*row) for row in found]
 
     def problem_count(self, *codes: Code) -> int:
         """How many problems were found, of these codes or of all."""
@@ -244,6 +276,5 @@ def _line(problem: ProblemRow) -> tuple[object, ...]:
 
 
 def _row(row: Sequence[Any]) -> SpooledRow:
-    source_no, number, action, provider, group_ref, consumer_ref, connection_id, kind, fingerprint = row
-    identity = Identity(provider, group_ref, consumer_ref)
-    return SpooledRow(source_no, number, Action(action), identity, connection_id, kind, fingerprint)
+    source_no, number, action, provider, group_ref, consumer_ref, *rest = row
+    return SpooledRow(source_no, number, Action(action), Identity(provider, group_ref, consumer_ref), *rest)

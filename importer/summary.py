@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from importer.decide import Decision
 from importer.errors import ConfigError, Exit, ImporterError
 from importer.outcomes import Code, Issue, Outcome
 from importer.records import Place
-from importer.spool import TO_SEND, Action, Spool, Table
+from importer.spool import TO_SEND, Action, ProviderRows, Spool, Table
 
 MASS_CHANGE_SHARE = 0.2
 MASS_CHANGE_ROWS = 20
@@ -47,7 +47,7 @@ class PlanSummary:
     duplicate: int
     rejected: int
     held_back: int
-    by_provider: Sequence[tuple[str, int, int]]
+    by_provider: Sequence[ProviderRows]
     problems: int
     common: Sequence[CommonProblem]
     newly_changed: int = 0
@@ -86,7 +86,7 @@ class PlanSummary:
             "complete": self.complete,
             "to_send": self.to_send,
             "rows": {head: getattr(self, head) for head in heads},
-            "providers": {name: {"rows": rows, "to_send": to_send} for name, rows, to_send in self.by_provider},
+            "providers": _by_name(self.by_provider),
             "mass_change": self.is_mass_change,
             "problems": self.problems,
             "common": [common.as_json() for common in self.common],
@@ -95,6 +95,18 @@ class PlanSummary:
             "notes": list(self.notes),
             "samples": list(self.samples),
         }  # fmt: skip
+
+
+def _by_name(providers: Sequence[ProviderRows]) -> dict[str, dict[str, Any]]:
+    """Provider -> its rows, and the same for each auth scheme of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for rows in providers:
+        counts = {name: n for name, n in asdict(rows).items() if isinstance(n, int)}
+        of_provider = found.setdefault(rows.provider, dict.fromkeys(counts, 0) | {"schemes": {}})
+        for name, n in counts.items():
+            of_provider[name] += n
+        of_provider["schemes"][rows.scheme or "unknown"] = counts
+    return found
 
 
 def summarise_plan(

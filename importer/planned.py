@@ -1,0 +1,61 @@
+"""A sound row on its way through the plan, and what the rows of a chunk became."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from importer.api.models import GenerateRequest
+from importer.decide import RowFacts
+from importer.freshness import freshness
+from importer.ledger.base import Entry, ProblemRow
+from importer.outcomes import Issue
+from importer.records import Identity, Place
+from importer.spool import TO_SEND, Action, SpooledRow
+
+
+@dataclass(slots=True)
+class PlannedRow:
+    """One sound row: its request, its digests, and where the ledger has it."""
+
+    place: Place
+    request: GenerateRequest
+    key: bytes
+    facts: RowFacts
+    refresh_digest: bytes | None
+    entry: Entry | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The key of its connection."""
+        return self.request.identity
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What a chunk's rows became: lines for the spool, and the sound rows that something is sent for.
+
+    `now` is the moment against which tokens are old, in seconds since the epoch.
+    """
+
+    now: float
+    rows: list[SpooledRow] = field(default_factory=list)
+    problems: list[ProblemRow] = field(default_factory=list)
+    warnings: list[ProblemRow] = field(default_factory=list)
+    to_send: list[tuple[PlannedRow, Action]] = field(default_factory=list)
+
+    def decide(self, row: PlannedRow, action: Action, kind: str) -> None:
+        """This is done with a sound row, and `kind` is what it is counted as."""
+        place, sent = row.place, action in TO_SEND
+        self.rows.append(
+            SpooledRow(
+                place.source_no, place.row, action, row.identity, row.entry.connection_id if row.entry else None, kind,
+                row.facts.fingerprint.dump() if action is Action.CHANGED else None,
+                row.facts.scheme, freshness(row.request, self.now) if sent else 0,
+            )
+        )  # fmt: skip
+        if sent:
+            self.to_send.append((row, action))
+
+    def refuse(self, place: Place, identity: Identity, issues: Sequence[Issue], kind: str = "rejected") -> None:
+        """A row is not sent, for these reasons; of the kind `enter` it is rejected in the ledger too."""
+        self.rows.append(SpooledRow(place.source_no, place.row, Action.REJECTED, identity, kind=kind))
+        self.problems += [ProblemRow(place, identity, issue) for issue in issues]
