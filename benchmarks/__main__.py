@@ -6,9 +6,9 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import listing, memory, nightly
+from benchmarks import listing, memory, nightly, planning
 
-ALL = {"memory": memory.lines, "nightly": nightly.lines, "listing": listing.lines}
+ALL = {"memory": memory.lines, "nightly": nightly.lines, "listing": listing.lines, "planning": planning.lines}
 
 
 def main(names: list[str]) -> None:
