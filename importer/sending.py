@@ -19,9 +19,21 @@ from importer.existing import Existing, Found, said_of
 from importer.jobs import STALE_S, Job
 from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
-from importer.outcomes import Code, Issue, Outcome, Stage, State, Verdict
+from importer.outcomes import Code, Issue, Outcome, State, Verdict
 from importer.project import refused
 from importer.records import Identity
+from importer.remarks import (
+    GONE,
+    UNKNOWN,
+    cannot_update,
+    double,
+    exists,
+    failed,
+    is_retryable,
+    issues_of,
+    nearly,
+    other_refs,
+)
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
 from importer.spool import Action
 
@@ -112,7 +124,7 @@ class Sender:
             case Verdict.STOP if await self._whole_project_refused():
                 self._let_go(job)
             case _:
-                self.reject(job, _issues_of(answer, Code.API_REJECTED))
+                self.reject(job, issues_of(answer, Code.API_REJECTED))
         return None
 
     async def _lost(self, job: Job, answer: Answer[object]) -> Wait | None:
@@ -132,7 +144,7 @@ class Sender:
     def _again(self, job: Job, answer: Answer[object]) -> Wait | None:
         delay_s = self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
         if delay_s is None:
-            self._fail(job, _issues_of(answer, Code.ATTEMPTS_SPENT))
+            self._fail(job, issues_of(answer, Code.ATTEMPTS_SPENT))
             return None
         return Wait(delay_s)
 
@@ -143,7 +155,7 @@ class Sender:
             job.looks += 1
             delay_s = self._policy.backoff.delay_s(job.looks)
             if delay_s is None:
-                self._end(job, Outcome.UNKNOWN, [_UNKNOWN])
+                self._end(job, Outcome.UNKNOWN, [UNKNOWN])
                 return None
             return Wait(delay_s)
         if found:
@@ -171,7 +183,7 @@ class Sender:
             return None
         if job.no_more or job.attempts >= self._policy.backoff.attempts:
             code = Code.SERVER_GAVE_UP if job.no_more else Code.ATTEMPTS_SPENT
-            self._fail(job, [_failed(code, job)])
+            self._fail(job, [failed(code, job)])
             return None
         now = self._clock.now()
         job.action, job.doubt, job.resent = Action.POST, False, True
@@ -207,16 +219,16 @@ class Sender:
             return Wait(self._policy.backoff.pause_s(job.pauses, answer.retry_after_s))
         job.attempts += 1
         final = answer.problem and answer.problem.retryable is False
-        if answer.status is None or answer.status >= 500 or not answer.status >= 400 or _retryable(answer):
+        if answer.status is None or answer.status >= 500 or not answer.status >= 400 or is_retryable(answer):
             delay_s = None if final else self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
             if delay_s is None:
-                self._end(job, Outcome.FAILED, _issues_of(answer, Code.ATTEMPTS_SPENT))
+                self._end(job, Outcome.FAILED, issues_of(answer, Code.ATTEMPTS_SPENT))
                 return None
             return Wait(delay_s)
         if answer.status in REFUSES_THE_KEY and await self._whole_project_refused():
             return None
         self._writer.put(PatchEnd(job.identity, False, self._clock.now()))
-        self._end(job, Outcome.REJECTED, [_GONE] if answer.status == 404 else _issues_of(answer, Code.UPDATE_REFUSED))
+        self._end(job, Outcome.REJECTED, [GONE] if answer.status == 404 else issues_of(answer, Code.UPDATE_REFUSED))
         return None
 
     async def _whole_project_refused(self) -> bool:
@@ -236,7 +248,7 @@ class Sender:
         if job.doubt:
             return self._found_again(job, found[0].id)
         if self._policy.existing == "fail":
-            self.reject(job, [_exists(found[0])])
+            self.reject(job, [exists(found[0])])
         elif self._policy.existing == "adopt":
             self._done(job, found[0].id, Outcome.ADOPTED, [double(found)] if len(found) > 1 else ())
         elif job.whole_mask:
@@ -246,7 +258,7 @@ class Sender:
         else:
             self._enter(job, found[0].id, ours=False)
             self._writer.put(Reported(job.identity, job.fingerprint))
-            self._end(job, Outcome.CHANGED, [_cannot_update(found[0])], connection_id=found[0].id)
+            self._end(job, Outcome.CHANGED, [cannot_update(found[0])], connection_id=found[0].id)
         return False
 
     def hold_back(self, job: Job, near: Found) -> None:
@@ -257,7 +269,7 @@ class Sender:
         if job.action is Action.LOOK:
             self._end(job, Outcome.UNKNOWN, [other_refs(near.id)])
         else:
-            self.reject(job, [_nearly(near)])
+            self.reject(job, [nearly(near)])
 
     def _found_again(self, job: Job, connection_id: str) -> bool:
         """A row in doubt is there. Says whether the row brings something newer that still has to be patched."""
@@ -310,7 +322,7 @@ class Sender:
         if job.action is Action.POST:
             self._writer.put(Move(job.identity, State.PENDING, self._clock.now()))
         elif job.action is Action.LOOK:
-            self._end(job, Outcome.UNKNOWN, [_UNKNOWN])
+            self._end(job, Outcome.UNKNOWN, [UNKNOWN])
 
     def _end(self, job: Job, outcome: Outcome, issues: Sequence[Issue] = (), connection_id: str | None = None) -> None:
         result = Result(
@@ -326,109 +338,3 @@ class Sender:
         job.http_status = answer.status
         job.request_id = answer.problem.request_id if answer.problem else ""
         job.said = said_of(answer)
-
-
-def _retryable(answer: Answer[object]) -> bool:
-    return bool(answer.problem and answer.problem.retryable)
-
-
-def _issues_of(answer: Answer[object], code: Code) -> list[Issue]:
-    """What the server objects to, field by field where it says so, in words that hold no credential."""
-    problem = answer.problem
-    if problem is None:
-        reason = f"no usable answer: {said_of(answer)}"
-        return [Issue("", code, reason, _RUN_AGAIN, Stage.SEND, answer.status, retryable=True)]
-    fix = problem.remedy or (_RUN_AGAIN if code is Code.ATTEMPTS_SPENT else _FIX_OF.get(answer.status or 0, _FIX))
-    parts = [(issue.name, issue.text) for issue in problem.issues] or [("", problem.text)]
-    return [
-        Issue(
-            name, code, f"the API says: {text or problem.text}", fix, Stage.SEND, answer.status, _retryable(answer),
-            problem.request_id,
-        )
-        for name, text in parts
-    ]  # fmt: skip
-
-
-_RUN_AGAIN = "Run again: the row is taken up where it was left."
-_FIX = "Correct the row in the source and run again."
-_FIX_OF = {
-    400: _FIX,
-    401: "Check that the key may create connections of this provider.",
-    403: "Check that the key may create connections of this provider.",
-    404: "Check that the provider is set up in the project.",
-    422: _FIX,
-}
-
-_UNKNOWN = Issue(
-    "", Code.NO_ANSWER, "it was sent, no trustworthy answer came back, and it could not be looked up",
-    "Run again, or importer verify: it is looked up before anything is sent.", Stage.SEND, retryable=True,
-)  # fmt: skip
-
-
-def other_refs(connection_id: str | None) -> Issue:
-    """A connection that the server made under other refs than it was sent: nobody here can say what became of it."""
-    if connection_id:
-        reason = f"the server says it created connection {connection_id}, but under other refs: it is not sent again"
-        fix = "Look for it in the dashboard. Once it is deleted there, the next run sends the row again."
-    else:
-        reason = "the server says it was created, and it is not to be found: it is not sent again in this run"
-        fix = "Look for it in the dashboard: the next run looks once more, and then sends it."
-    return Issue("", Code.NO_ANSWER, reason, fix, Stage.SEND, 201, retryable=True)
-
-
-def _failed(code: Code, job: Job) -> Issue:
-    fix = _RUN_AGAIN
-    if code is Code.SERVER_GAVE_UP:
-        reason = f"the server failed on it and says that trying again is of no use; no connection was made: {job.said}"
-    else:
-        reason = f"no connection was made in {_times(job.attempts)}; the last answer: {job.said}"
-        if job.http_status and 300 <= job.http_status < 400:
-            fix = "The address redirects, which is not followed: check --api-url, then run again."
-    return Issue("", code, reason, fix, Stage.SEND, job.http_status, retryable=True, request_id=job.request_id)
-
-
-def _times(attempts: int) -> str:
-    return f"{attempts} attempt{'' if attempts == 1 else 's'}"
-
-
-_GONE = Issue(
-    "", Code.NOT_FOUND, "its connection is no longer at the platform, so it could not be updated (404)",
-    "importer verify finds out what is gone; verify --forget-missing --yes has it posted again.", Stage.SEND, 404,
-)  # fmt: skip
-
-
-def _exists(found: Found) -> Issue:
-    return Issue(
-        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
-        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
-    )  # fmt: skip
-
-
-def _nearly(found: Found) -> Issue:
-    return Issue(
-        "", Code.EXISTS,
-        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
-        "Write the refs as they are there, if it is the same customer; else delete that connection.", Stage.SEND,
-    )  # fmt: skip
-
-
-def _cannot_update(found: Found) -> Issue:
-    return Issue(
-        "", Code.CHANGED, f"connection {found.id} is there already, and the API cannot replace this kind of credential",
-        "It stays as it is. If it is in bad_credentials, have the customer log in again.", Stage.SEND,
-    )  # fmt: skip
-
-
-def double(found: Sequence[Found]) -> Issue:
-    """Two connections for one key: for a person to decide, never deleted by us."""
-    ids = ", ".join(one.id for one in found)
-    return Issue(
-        "", Code.DOUBLE, f"there are {len(found)} connections for this key: {ids}",
-        "Keep the one that your installations use and delete the other in the dashboard.", Stage.SEND,
-    )  # fmt: skip
-
-
-NOT_CHECKED = Issue(
-    "", Code.NOT_CHECKED, "it was sent again after a lost answer, and whether it is there twice could not be looked up",
-    "Run importer verify when the API answers: it names every key with two connections.", Stage.SEND,
-)  # fmt: skip

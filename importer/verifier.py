@@ -18,8 +18,8 @@ from importer.ledger.base import Entry, Forget, Ledger, Move, Result
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State
 from importer.records import Place
+from importer.remarks import double, other_refs
 from importer.retry import Wait, until_done
-from importer.sending import double, other_refs
 from importer.session import Session
 
 SOURCE = "ledger"

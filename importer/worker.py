@@ -17,8 +17,9 @@ from importer.ledger.writer import LedgerWriter
 from importer.outcomes import State
 from importer.pacing import UNLIMITED, Pacer
 from importer.records import Identity
+from importer.remarks import NOT_CHECKED, double
 from importer.retry import Wait, until_done
-from importer.sending import NOT_CHECKED, Sender, double
+from importer.sending import Sender
 from importer.spool import Action
 
 LANE = 2_000

@@ -17,7 +17,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("api.client", "retry", "decide", "catalog", "inputs"),
     ("existing", "jobs", "planned", "summary"),
     ("conflicts",),
-    ("planner", "events"),
+    ("planner", "events", "remarks"),
     ("project", "reports", "inspection"),
     ("sending", "session"),
     ("worker", "console"),

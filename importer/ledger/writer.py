@@ -98,8 +98,7 @@ class LedgerWriter:
             except ImporterError as error:
                 self._error = error
                 self._failed(error)
-            except Exception as error:
-                # a bug: whoever waits must hear of it, and nothing more may be sent
+            except Exception as error:  # a bug: whoever waits must hear of it, and nothing more may be sent
                 self._error = error
                 self._failed(LedgerLost("the ledger could not be written, by a mistake of ours", hint="Run again."))
         for done in waiting:

@@ -101,7 +101,7 @@ class _Reader(io.RawIOBase):
         view = memoryview(buffer)
         try:
             piece = self._file.read(len(view))
-        except Exception as error:
+        except Exception as error:  # each driver has a family of errors of its own
             raise OSError(errno.EIO, f"the store failed with {type(error).__name__}") from None
         view[: len(piece)] = piece
         return len(piece)
