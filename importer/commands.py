@@ -139,7 +139,7 @@ async def _catalog_of(session: Session, *, online: bool) -> tuple[Catalog | None
     path = default_path(session.config.api_root)
     if online:
         try:
-            document = await fetch_catalog(session.client, session.backoff, session.clock)
+            document = await fetch_catalog(session.client, session.backoff)
             if urlsplit(session.config.api_root).hostname not in LOOPBACK:  # a sandbox is another one tomorrow
                 save(path, json.dumps(document).encode(), session.clock.now())
             return Catalog.read(document), []
@@ -215,6 +215,11 @@ def rollback(
     async def go(ledger: SqliteLedger) -> RollbackSummary:
         async with open_session(config, key, ledger) as session:
             with closing(ledger.reader()) as view:
+                if not view.is_run_of_target(of_run):
+                    raise LedgerError(
+                        f"run {of_run} was of another project than {config.api.project}: nothing was deleted",
+                        hint="Give --project and --api-url as for that run.",
+                    )
                 if dry_run:
                     left = sum(1 for _ in in_doubt(view, of_run))
                     found = sum(1 for _ in view.posted_by(of_run)) + left
@@ -251,7 +256,7 @@ def providers(config: Config) -> Providers:
         async with ConnectionsClient(
             config.api_root, "", "", pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s
         ) as client:
-            return await fetch_catalog(client, Backoff(2, config.retry.base_s, config.retry.cap_s), clock)
+            return await fetch_catalog(client, Backoff(2, config.retry.base_s, config.retry.cap_s))
 
     try:
         document = asyncio.run(fetch())
@@ -284,6 +289,9 @@ def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:
         found = runs[0]
         if found.verb == "verify":
             _write_verify_reports(config, ledger, found.run_id, found.summary or {})
+            return found, config.report_dir
+        if found.verb == "rollback":
+            write_errors(config.report_dir / "rollback-errors.csv", ledger.problems(found.run_id))
             return found, config.report_dir
         write_run_reports(
             config.report_dir, found.summary or {}, ledger.results(found.run_id), ledger.problems(found.run_id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importer.api.wire import Digests
 from importer.ledger.base import Ledger
 from importer.mapping import MappedRow
-from importer.outcomes import Code, Issue, Stage
+from importer.outcomes import Code, Issue, Stage, State
 from importer.planned import PlannedRow, Verdicts
 from importer.records import Identity, Place
 from importer.spool import Action, Seen, Spool, SpooledRow
@@ -30,7 +30,9 @@ class Conflicts:
     def note_unsound(self, source_no: int, unsound: Sequence[MappedRow]) -> None:
         """Keep the keys of rows that cannot be sent: a sound row of a later file takes the place of each."""
         identities = [(Identity(row.provider, row.group_ref, row.consumer_ref), row.row) for row in unsound]
-        self._spool.seen_keys([(self._digests.identity(i), UNSOUND, source_no, row) for i, row in identities if all(i)])
+        keys = [(self._digests.identity(i), UNSOUND, source_no, row) for i, row in identities if all(i)]
+        for at in self._spool.seen_keys(keys):
+            self._spool.note_conflict(keys[at][0], source_no, keys[at][3])
 
     def without_known_keys(self, out: Verdicts, rows: list[PlannedRow]) -> list[PlannedRow]:
         """Leave out rows whose key came before; across files the later one counts instead."""
@@ -44,8 +46,10 @@ class Conflicts:
             seen = newer.get(row.key) or known.get(at)
             in_earlier_file = seen is not None and seen.source_no != row.place.source_no and not self._one_pass
             if seen and (in_earlier_file or seen.digest == UNSOUND):
+                if not in_earlier_file:
+                    self._spool.note_conflict(row.key, seen.source_no, seen.row)  # a later file takes its place too
                 if in_earlier_file:
-                    self._supersede(seen, row.key)
+                    self._supersede(seen, row.key, keys[at][1])
                 self._spool.take_key(keys[at])
                 newer[row.key] = Seen(keys[at][1], row.place.source_no, row.place.row)
                 seen = None
@@ -58,12 +62,17 @@ class Conflicts:
                 self._spool.note_conflict(row.key, row.place.source_no, row.place.row)
         return kept
 
-    def _supersede(self, seen: Seen, key: bytes) -> None:
+    def _supersede(self, seen: Seen, key: bytes, newer: bytes) -> None:
         """What earlier files say of a key does not count any more, and nor does what was wrong with it."""
         for source_no, row in ((seen.source_no, seen.row), *self._spool.take_conflicts(key)):
             if earlier := self._spool.get(source_no, row):
                 self._spool.drop_problems(source_no, row)
-                self._spool.add([SpooledRow(source_no, row, Action.DUPLICATE, earlier.identity, kind="duplicate")])
+                # what it brought is an older version from now on, should it ever come alone
+                older = seen.digest if row == seen.row and seen.digest not in (UNSOUND, newer) else None
+                gone = SpooledRow(
+                    source_no, row, Action.DUPLICATE, earlier.identity, kind="duplicate", fingerprint=older
+                )
+                self._spool.add([gone])
 
     def without_known_tokens(self, out: Verdicts, rows: list[PlannedRow]) -> list[PlannedRow]:
         """Leave out rows whose refresh token another key brought too: it would log one of the two customers out."""
@@ -73,7 +82,12 @@ class Conflicts:
         holders = self._ledger.holders([token[0] for token in tokens]) if self._ledger else {}
         refused: set[int] = set()
         for at, row in enumerate(bearing):
+            if row.entry and row.entry.state is State.CREATED:
+                continue  # no token is sent for it, whoever else brings one
             seen, holder = known.get(at), holders.get(tokens[at][0])
+            if seen and seen.digest != row.key and self._is_superseded(seen):
+                self._spool.take_token(tokens[at])
+                seen = None
             if seen and seen.digest != row.key:
                 out.refuse(row.place, row.identity, [_shared_token(self._name(seen))], kind="enter")
                 self._refuse_earlier(out, seen, row.place)
@@ -83,6 +97,11 @@ class Conflicts:
                 continue
             refused.add(id(row))
         return [row for row in rows if id(row) not in refused]
+
+    def _is_superseded(self, seen: Seen) -> bool:
+        """Whether a later file has replaced that row: then what it brought is nobody's any more."""
+        row = self._spool.get(seen.source_no, seen.row)
+        return row is not None and row.action is Action.DUPLICATE
 
     def _refuse_earlier(self, out: Verdicts, seen: Seen, later: Place) -> None:
         """The earlier of two rows with one token is refused too, if it is not sent or done yet."""

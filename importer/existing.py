@@ -14,7 +14,7 @@ from importer.api.problems import Answer
 from importer.clock import Clock
 from importer.errors import ApiRefused
 from importer.records import Identity
-from importer.retry import Backoff, Wait, fold, until_done
+from importer.retry import REFUSES_THE_KEY, Backoff, Wait, fold, until_done
 from importer.scratch import open_scratch
 
 GATHER_S = 0.02
@@ -35,6 +35,14 @@ class Found:
     scheme: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look-up of one key found: its connections, the oldest first, and those under nearly the same refs."""
+
+    mine: list[Found]
+    near: list[Found]
+
+
 _COLUMNS = "provider, group_ref, consumer_ref, id, status, created, scheme"
 
 
@@ -44,12 +52,14 @@ class Existing:
     def __init__(self, client: ConnectionsClient, backoff: Backoff, clock: Clock) -> None:
         self.folds = False
         """Whether the server was seen to trim blanks or fold case in refs; then keys are compared so."""
+        self.refused = False
+        """Whether a look-up was refused as if for its key; the project tells whether it is the key."""
         self._client = client
         self._backoff = backoff
         self._clock = clock
         self._listed_at: dict[str, float] = {}
         self._listing = asyncio.Lock()
-        self._waiting: dict[str, dict[Identity, list[asyncio.Future[list[Found] | None]]]] = {}
+        self._waiting: dict[str, dict[Identity, list[asyncio.Future[Looked | None]]]] = {}
         self._flushes: set[asyncio.Task[None]] = set()
         self._db = open_scratch(
             """
@@ -96,7 +106,7 @@ class Existing:
                 )
             return Wait(delay_s)
 
-        await until_done(step, self._clock.sleep)
+        await until_done(step, self._client.pacer.rest)
         return began
 
     def _take(self, connections: list[Connection]) -> None:
@@ -108,12 +118,12 @@ class Existing:
     def known(self, identity: Identity) -> list[Found]:
         """The connections of one key as the listing gave them, the oldest first."""
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
-        return self._of(identity, map(_row, rows))
+        return self._split(identity, map(_row, rows)).mine
 
     def nearly(self, identity: Identity) -> list[Found]:
         """Connections of the listing whose refs differ from these in case, blanks or composition only."""
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
-        return [found for found in map(_row, rows) if found.identity != identity]
+        return self._split(identity, map(_row, rows)).near
 
     def claim(self, connection_id: str) -> Found | None:
         """The connection with this id, as the listing gave it; from now on somebody answers for it."""
@@ -126,12 +136,12 @@ class Existing:
         for row in self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE claimed = 0 ORDER BY folded, id"):  # noqa: S608
             yield _row(row)
 
-    async def look(self, identity: Identity) -> list[Found] | None:
-        """The connections of one key now, the oldest first; None when the API does not say.
+    async def look(self, identity: Identity) -> Looked | None:
+        """The connections of one key now; None when the API does not say (`refused`: since it refuses the key).
 
         Keys asked for together are answered by one listing of their provider where that is cheaper.
         """
-        answer: asyncio.Future[list[Found] | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Looked | None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(identity.provider, {})
         if not waiting:
             flush = asyncio.create_task(self._flush(identity.provider))
@@ -156,25 +166,28 @@ class Existing:
 
         try:
             answer = await self._client.listing(take, provider)
+            self.refused |= answer.status in REFUSES_THE_KEY
             for identity, futures in waiting.items():
-                _settle(futures, self._of(identity, found[_folded(identity)]) if answer.ok else None)
+                _settle(futures, self._split(identity, found[_folded(identity)]) if answer.ok else None)
         except Exception as error:  # whoever waits for the answer gets it, a stop as well as a bug
             for futures in waiting.values():
                 _settle(futures, error)
 
-    async def _look_up(self, identity: Identity, futures: list[asyncio.Future[list[Found] | None]]) -> None:
+    async def _look_up(self, identity: Identity, futures: list[asyncio.Future[Looked | None]]) -> None:
         try:
             answer = await self._client.find(identity)
-            found = None if answer.value is None else self._of(identity, map(_found, answer.value))
+            self.refused |= answer.status in REFUSES_THE_KEY
+            found = None if answer.value is None else self._split(identity, map(_found, answer.value))
             _settle(futures, found)
         except Exception as error:  # whoever waits for the answer gets it, a stop as well as a bug
             _settle(futures, error)
 
-    def _of(self, identity: Identity, found: Iterable[Found]) -> list[Found]:
-        """Those that are of this very key; a server seen to fold refs is met on its own terms."""
+    def _split(self, identity: Identity, found: Iterable[Found]) -> Looked:
+        """Those of this very key, and those that nearly are; a server seen to fold refs is met on its own terms."""
         wanted = _folded(identity)
-        mine = (one for one in found if one.identity == identity or (self.folds and _folded(one.identity) == wanted))
-        return sorted(mine, key=lambda one: (one.created, one.id))
+        alike = sorted((one for one in found if _folded(one.identity) == wanted), key=lambda one: (one.created, one.id))
+        mine = [one for one in alike if self.folds or one.identity == identity]
+        return Looked(mine, [one for one in alike if one not in mine])
 
 
 def said_of(answer: Answer[object]) -> str:
@@ -199,7 +212,7 @@ def _folded(identity: Identity) -> str:
     return "\x1f".join(map(fold, identity))
 
 
-def _settle(futures: list[asyncio.Future[list[Found] | None]], found: list[Found] | BaseException | None) -> None:
+def _settle(futures: list[asyncio.Future[Looked | None]], found: Looked | BaseException | None) -> None:
     for future in futures:
         if future.done():
             continue

@@ -1,9 +1,11 @@
 """A row on its way: what is sent for it, and how far it has come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from importer.api.wire import Body
 from importer.decide import Decision
+from importer.outcomes import Issue
 from importer.records import Identity, Place
 from importer.spool import Action
 
@@ -18,8 +20,9 @@ class Job:
     `attempts` are posts that reached the server or may have, `pauses` sendings that certainly did nothing (429, never
     left), `looks` look-ups that failed. `mask` is what a PATCH has to change, `whole_mask` all that it could (None
     where the API cannot replace the credential). `once_there` is what is left to do for a row in doubt when its
-    connection is found, `connection_id` of such a row one that the server made under other refs. Times are seconds
-    since the epoch.
+    connection is found, `connection_id` of such a row one that the server made under other refs. `unsure` says that
+    a PATCH may have been carried out, `objections` are the catalog's against a row in doubt, should it not be there,
+    and `remarks` go with whatever becomes of the row. Times are seconds since the epoch.
     """
 
     place: Place
@@ -44,3 +47,6 @@ class Job:
     http_status: int | None = None
     request_id: str = ""
     said: str = ""
+    unsure: bool = False
+    objections: Sequence[Issue] = ()
+    remarks: Sequence[Issue] = ()

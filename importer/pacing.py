@@ -133,6 +133,12 @@ class Pacer:
         """No further request starts: whoever waits or comes gets `reason` raised. The first reason stays."""
         self._stopped = self._stopped or reason
 
+    async def rest(self, seconds: float) -> None:
+        """Wait in slices, and no longer than until the run stops: a stop must not find anybody asleep."""
+        until = self._clock.steady() + seconds
+        while (left := until - self._clock.steady()) > 0 and not self._stopped:
+            await self._clock.sleep(min(left, 0.5))
+
     async def slot(self) -> bool:
         """Wait until a request may start; True if it is the one probe while nothing answers.
 

@@ -21,7 +21,7 @@ from importer.inputs import Inputs
 from importer.jobs import Job
 from importer.ledger.base import Ledger, ProblemRow
 from importer.mapping import MappedRow
-from importer.outcomes import Code, State
+from importer.outcomes import Code, Issue, State
 from importer.planned import PlannedRow, Verdicts
 from importer.records import Identity, Place
 from importer.sources.base import Chunk
@@ -127,8 +127,20 @@ class Planner:
                 yield self._jobs_again(source_no, chunk, wanted)
 
     def _jobs_in_one_pass(self) -> Iterator[list[Job]]:
+        """Changes wait in memory until the source has ended: only then it is known whether they are too many."""
+        held: list[Job] = []
+        most = self._ledger.counts().get(State.CREATED, 0) if self._ledger else 0
         for source_no, chunk in self._chunks():
-            yield [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+            jobs = [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+            yield [job for job in jobs if job.action is not Action.PATCH]
+            held += (job for job in jobs if job.action is Action.PATCH)
+            self._refuse_a_mass_change(most)
+        self._refuse_a_mass_change(self._heads["known"])
+        yield held
+
+    def _refuse_a_mass_change(self, known: int) -> None:
+        if not self._policy.any_change:
+            refuse_a_mass_change(self._heads["newly_changed"], known)
 
     def _chunks(self) -> Iterator[tuple[int, Chunk]]:
         for source_no, source in enumerate(self.sources):
@@ -178,9 +190,6 @@ class Planner:
         rows = self._conflicts.without_known_keys(out, self._sound(source_no, mapped))
         for sound in self._conflicts.without_known_tokens(out, rows):
             self._decide_row(out, sound)
-        if self.one_pass and not self._policy.any_change:
-            # before anything of this chunk is sent or put on record, so that the next try sees the same changes
-            refuse_a_mass_change(self._heads["newly_changed"], self._heads["known"])
         self._spool.add(out.rows, out.problems, out.warnings)
         self._take_samples(out)
         return out
@@ -221,20 +230,25 @@ class Planner:
 
     def _catalog_refuses(self, out: Verdicts, row: PlannedRow) -> bool:
         """Hold a row that is to be sent against its provider: errors refuse it, warnings are noted."""
-        findings = self._catalog.check(row.request, now=self._now)
-        if not findings:
-            return False
-        column_of = self._mappers[row.place.source_no].column_of
-        named = [(found.severity, replace(found.issue, field=column_of(found.issue.field))) for found in findings]
-        errors = [issue for severity, issue in named if severity is Severity.ERROR or self._policy.strict]
+        errors, warnings = self._objections(row)
         if errors:
             # a name that nobody knows and that could be a key is neither stored nor shown
             hidden = errors[0].code is Code.UNKNOWN_PROVIDER and not may_be_named(row.identity.provider)
             identity = row.identity._replace(provider="") if hidden else row.identity
             out.refuse(row.place, identity, errors, kind="rejected" if hidden else "enter")
             return True
-        out.warnings += [ProblemRow(row.place, row.identity, issue) for _, issue in named]
+        out.warnings += [ProblemRow(row.place, row.identity, issue) for issue in warnings]
         return False
+
+    def _objections(self, row: PlannedRow) -> tuple[list[Issue], list[Issue]]:
+        """What the catalog has against a row: errors (with --strict all of it), and warnings."""
+        findings = self._catalog.check(row.request, now=self._now)
+        if not findings:
+            return [], []
+        column_of = self._mappers[row.place.source_no].column_of
+        named = [(found.severity, replace(found.issue, field=column_of(found.issue.field))) for found in findings]
+        errors = [issue for severity, issue in named if severity is Severity.ERROR or self._policy.strict]
+        return errors, [] if errors else [issue for _, issue in named]
 
     def _job(self, row: PlannedRow, action: Action) -> Job:
         entry = row.entry
@@ -249,6 +263,8 @@ class Planner:
             connection_id=entry.connection_id if entry else None,
             whole_mask=whole_mask(row.facts),
             once_there=self._once_there(row) if action is Action.LOOK else None,
+            unsure=bool(entry and entry.op_fingerprint),
+            objections=self._objections(row)[0] if action is Action.LOOK else (),
             doubt=bool(entry and entry.doubt),
             settle_at=(entry and entry.settle_at) or 0.0,
         )

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from importer.api.client import ConnectionsClient
 from importer.api.models import Project
 from importer.api.problems import Answer
-from importer.clock import Clock
 from importer.errors import ApiRefused
 from importer.existing import said_of
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, until_done
@@ -26,17 +25,19 @@ def refused(answer: Answer[object]) -> ApiRefused:
     )
 
 
-async def find_project(client: ConnectionsClient, backoff: Backoff, clock: Clock) -> Project:
+async def find_project(client: ConnectionsClient, backoff: Backoff) -> Project:
     """One cheap read of the project, tried again while the API does not answer. Raises ApiRefused."""
-    return await _read(client.project, backoff, clock)
+    return await _read(client.project, backoff, client.pacer.rest)
 
 
-async def fetch_catalog(client: ConnectionsClient, backoff: Backoff, clock: Clock) -> dict[str, Any]:
+async def fetch_catalog(client: ConnectionsClient, backoff: Backoff) -> dict[str, Any]:
     """The catalog of providers as the API gives it, tried again while it does not answer. Raises ApiRefused."""
-    return await _read(client.providers, backoff, clock)
+    return await _read(client.providers, backoff, client.pacer.rest)
 
 
-async def _read(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, clock: Clock) -> T:
+async def _read(
+    ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, rest: Callable[[float], Awaitable[None]]
+) -> T:
     found: list[T] = []
     tries = 0
 
@@ -57,5 +58,5 @@ async def _read(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, c
             )
         return Wait(delay_s)
 
-    await until_done(ask, clock.sleep)
+    await until_done(ask, rest)
     return found[0]

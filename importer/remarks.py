@@ -88,11 +88,12 @@ def exists(found: Found) -> Issue:
 
 
 def nearly(found: Found) -> Issue:
-    """A connection is there under refs that may be this row's."""
+    """A connection is there under refs that may be this row's: a person has to say."""
     return Issue(
         "", Code.EXISTS,
         f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
-        "Write the refs as they are there, if it is the same customer; else delete that connection.", Stage.SEND,
+        "If it is, write the refs as they are there. If it is another customer's, import that customer's row too.",
+        Stage.SEND,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from importer.errors import ImporterError, LedgerLost
 from importer.events import Listener, Progress
 from importer.existing import Existing
 from importer.jobs import Job
-from importer.ledger import Move, Reported, Result, Write
+from importer.ledger import Move, Reported, Result, Superseded, Write
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import RUN_AGAIN, Outcome, State
 from importer.planner import Planner
@@ -27,7 +27,7 @@ from importer.scratch import ScratchError
 from importer.sending import Sender, SendPolicy
 from importer.session import Session
 from importer.spool import Action, Spool
-from importer.summary import CommonProblem, RunSummary, refuse_a_mass_change
+from importer.summary import CommonProblem, MassChange, RunSummary, refuse_a_mass_change
 from importer.worker import WorkerPool
 
 T = TypeVar("T")
@@ -106,7 +106,11 @@ class Runner:
         now = self._clock.now()
         batch: list[Write] = []
         try:
+            # a mass change that is refused is as new the next time
+            refused = isinstance(self._pacer.stopped, MassChange)
             for row, issues in self._spool.finals(planner.names):
+                if refused and row.action is Action.CHANGED:
+                    continue
                 place = Place(planner.names[row.source_no], row.source_no, row.row)
                 batch.append(
                     Result(place, row.identity, row.outcome, row.connection_id, finished_at=now, issues=issues)
@@ -115,6 +119,8 @@ class Runner:
                     batch.append(Move(row.identity, State.REJECTED, now, if_allowed=True))
                 if row.action is Action.CHANGED and issues and row.fingerprint:
                     batch.append(Reported(row.identity, row.fingerprint))
+                if row.action is Action.DUPLICATE and row.fingerprint:
+                    batch.append(Superseded(row.identity, row.fingerprint))
                 if len(batch) >= 1_000:
                     await writer.commit(batch)
                     batch = []

@@ -150,22 +150,51 @@ class Sender:
 
     async def _look(self, job: Job) -> Wait | None:
         looked_at = self._clock.now()
-        found = await self._existing.look(job.identity)
-        if found is None:
-            job.looks += 1
-            delay_s = self._policy.backoff.delay_s(job.looks)
-            if delay_s is None:
-                self._end(job, Outcome.UNKNOWN, [UNKNOWN])
-                return None
-            return Wait(delay_s)
-        if found:
+        looked = await self._existing.look(job.identity)
+        if looked is None:
+            return await self._look_failed(job)
+        if found := await self.free(job, looked.mine):
             return await self._patch_claimed(job) if self._found_again(job, found[0].id) else None
+        if await self.holds_back(job, looked.near):
+            return None
         if looked_at < job.settle_at:
             return Wait(job.settle_at - looked_at)
         if job.connection_id and not await self._gone(job.connection_id):
             self._end(job, Outcome.UNKNOWN, [other_refs(job.connection_id)])
             return None
         return await self._send_again(job)
+
+    async def _look_failed(self, job: Job) -> Wait | None:
+        if self._existing.refused and await self._whole_project_refused():
+            self._let_go(job)
+            return None
+        job.looks += 1
+        delay_s = self._policy.backoff.delay_s(job.looks)
+        if delay_s is None:
+            self._end(job, Outcome.UNKNOWN, [UNKNOWN])
+            return None
+        return Wait(delay_s)
+
+    async def free(self, job: Job, found: Sequence[Found]) -> list[Found]:
+        """Those of some connections that no other row has: a server that folds refs gives two rows the same one."""
+        sure = [one for one in found if not self._existing.folds and one.identity == job.identity]
+        asked = [one for one in found if one not in sure]
+        holders = [await self._writer.holder_of(one.id) for one in asked]
+        return sure + [one for one, key in zip(asked, holders, strict=True) if key in (None, job.identity)]
+
+    async def holds_back(self, job: Job, near: Sequence[Found]) -> bool:
+        """Whether a connection under nearly the same refs is there that no row of ours has: to post would be a guess.
+
+        Either the server changes refs, and it is this row's, or somebody else made it.
+        """
+        for one in near:
+            if await self._writer.holder_of(one.id) is None:
+                if job.action is Action.LOOK:
+                    self._end(job, Outcome.UNKNOWN, [nearly(one)])
+                else:
+                    self.reject(job, [nearly(one)])
+                return True
+        return False
 
     async def _gone(self, connection_id: str) -> bool:
         """Whether a connection that was made under other refs has been deleted; "no" where the API does not say."""
@@ -186,6 +215,10 @@ class Sender:
             self._fail(job, [failed(code, job)])
             return None
         now = self._clock.now()
+        if job.objections:
+            self._writer.put(Move(job.identity, State.PENDING, now, doubt=False))
+            self.reject(job, job.objections)
+            return None
         job.action, job.doubt, job.resent = Action.POST, False, True
         await self._writer.commit([Move(job.identity, State.PENDING, now, doubt=False), self.intent(job, now)])
         return await self._post(job)
@@ -220,6 +253,7 @@ class Sender:
         job.attempts += 1
         final = answer.problem and answer.problem.retryable is False
         if answer.status is None or answer.status >= 500 or not answer.status >= 400 or is_retryable(answer):
+            job.unsure |= not 400 <= (answer.status or 0) < 500  # then it may have been carried out
             delay_s = None if final else self._policy.backoff.delay_s(job.attempts, answer.retry_after_s)
             if delay_s is None:
                 self._end(job, Outcome.FAILED, issues_of(answer, Code.ATTEMPTS_SPENT))
@@ -227,7 +261,7 @@ class Sender:
             return Wait(delay_s)
         if answer.status in REFUSES_THE_KEY and await self._whole_project_refused():
             return None
-        self._writer.put(PatchEnd(job.identity, False, self._clock.now()))
+        self._writer.put(PatchEnd(job.identity, False, self._clock.now(), unsure=job.unsure))
         self._end(job, Outcome.REJECTED, [GONE] if answer.status == 404 else issues_of(answer, Code.UPDATE_REFUSED))
         return None
 
@@ -245,31 +279,23 @@ class Sender:
 
     def settle(self, job: Job, found: Sequence[Found]) -> bool:
         """A connection was there before this run posted the row. Says whether the row still has to be patched."""
-        if job.doubt:
+        if job.action is Action.LOOK:
             return self._found_again(job, found[0].id)
+        twice = [double(found)] if len(found) > 1 else []
         if self._policy.existing == "fail":
-            self.reject(job, [exists(found[0])])
+            self.reject(job, [exists(found[0]), *twice])
         elif self._policy.existing == "adopt":
-            self._done(job, found[0].id, Outcome.ADOPTED, [double(found)] if len(found) > 1 else ())
+            self._done(job, found[0].id, Outcome.ADOPTED, twice)
         elif job.whole_mask:
             self._enter(job, found[0].id, ours=False, fingerprint=NOT_KNOWN)
             job.action, job.connection_id, job.mask = Action.PATCH, found[0].id, job.whole_mask
+            job.remarks = twice
             return True
         else:
             self._enter(job, found[0].id, ours=False)
             self._writer.put(Reported(job.identity, job.fingerprint))
-            self._end(job, Outcome.CHANGED, [cannot_update(found[0])], connection_id=found[0].id)
+            self._end(job, Outcome.CHANGED, [cannot_update(found[0]), *twice], connection_id=found[0].id)
         return False
-
-    def hold_back(self, job: Job, near: Found) -> None:
-        """A connection under nearly the same refs is there, and no row of ours is behind it.
-
-        Either the server changes refs, and it is this row's, or somebody else has it: to post would be a guess.
-        """
-        if job.action is Action.LOOK:
-            self._end(job, Outcome.UNKNOWN, [other_refs(near.id)])
-        else:
-            self.reject(job, [nearly(near)])
 
     def _found_again(self, job: Job, connection_id: str) -> bool:
         """A row in doubt is there. Says whether the row brings something newer that still has to be patched."""
@@ -314,7 +340,8 @@ class Sender:
         self._end(job, Outcome.REJECTED, issues)
 
     def _fail(self, job: Job, issues: Sequence[Issue]) -> None:
-        self._writer.put(Move(job.identity, State.FAILED, self._clock.now()))
+        # looked for and not there: whatever appears later is not ours
+        self._writer.put(Move(job.identity, State.FAILED, self._clock.now(), doubt=False))
         self._end(job, Outcome.FAILED, issues)
 
     def _let_go(self, job: Job) -> None:
@@ -323,11 +350,13 @@ class Sender:
             self._writer.put(Move(job.identity, State.PENDING, self._clock.now()))
         elif job.action is Action.LOOK:
             self._end(job, Outcome.UNKNOWN, [UNKNOWN])
+        elif job.once_there:  # found, and what it brings anew waits for the next run
+            self._end(job, Outcome.CREATED)
 
     def _end(self, job: Job, outcome: Outcome, issues: Sequence[Issue] = (), connection_id: str | None = None) -> None:
         result = Result(
             job.place, job.identity, outcome, connection_id or job.connection_id, job.http_status, job.attempts,
-            self._clock.now(), issues,
+            self._clock.now(), [*issues, *job.remarks],
         )  # fmt: skip
         self._writer.put(result)
         self._finished(result)

@@ -97,7 +97,7 @@ async def _find_target(session: Session, *, online: bool) -> Target:
     known = session.ledger.project_id(root, given)
     if known and not online:
         return Target(root, known)
-    project = await find_project(session.client, session.backoff, session.clock)
+    project = await find_project(session.client, session.backoff)
     session.ledger.remember_project(root, given, project.id, session.clock.now())
     return Target(root, project.id)
 

@@ -134,8 +134,12 @@ class Spool:
         self._db.execute("DELETE FROM conflicts WHERE digest = ?", (key,))
         return found
 
+    def take_token(self, token: tuple[bytes, bytes, int, int]) -> None:
+        """This row, given as to `seen_tokens`, has its token from now on."""
+        self._db.execute("REPLACE INTO tokens VALUES (?, ?, ?, ?)", token)
+
     def take_key(self, key: tuple[bytes, bytes, int, int]) -> None:
-        """This row counts for its key from now on."""
+        """This row, given as to `seen_keys`, counts for its key from now on."""
         self._db.execute("REPLACE INTO keys VALUES (?, ?, ?, ?)", key)
 
     def add(

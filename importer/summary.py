@@ -170,10 +170,14 @@ def looks_like_a_mass_change(newly_changed: int, known: int) -> bool:
     return newly_changed > max(MASS_CHANGE_ROWS, MASS_CHANGE_SHARE * known)
 
 
+class MassChange(ConfigError):
+    """Suspiciously many done rows look changed: none of the changes is sent."""
+
+
 def refuse_a_mass_change(newly_changed: int, known: int) -> None:
-    """Stop before sending where suspiciously many done rows look changed. Raises ConfigError."""
+    """Stop before a change is sent where suspiciously many done rows look changed. Raises MassChange."""
     if looks_like_a_mass_change(newly_changed, known):
-        raise ConfigError(
+        raise MassChange(
             f"{newly_changed:,} of {known:,} done rows look changed, more than a night's work: none of them was sent",
             hint="Compare the mapping and the export with the last run. If the changes are meant, run with --yes.",
         )

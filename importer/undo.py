@@ -104,7 +104,7 @@ class Rollback:
             return Wait(delay_s)
 
         try:
-            await until_done(step, self._session.clock.sleep)
+            await until_done(step, self._session.pacer.rest)
         except ImporterError as error:
             self._session.pacer.stop(error)
             self._counts["left"] += 1

@@ -18,7 +18,7 @@ from importer.ledger.base import Entry, Forget, Ledger, Move, Result
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State
 from importer.records import Place
-from importer.remarks import double, other_refs
+from importer.remarks import double, nearly, other_refs
 from importer.retry import Wait, until_done
 from importer.session import Session
 
@@ -110,8 +110,7 @@ class Verifier:
                     case State.UNKNOWN:
                         found = self._existing.known(entry.identity)
                         if not found and (other := self._elsewhere(entry)):
-                            self._counts["unknown"] += 1
-                            self._report(writer, entry, Outcome.UNKNOWN, other_refs(other.id))
+                            self._still_unknown(writer, entry, other)
                         elif not self._settles(writer, entry, found, listed_at):
                             in_doubt.append(entry)
                     case _:
@@ -125,9 +124,10 @@ class Verifier:
         made = self._existing.claim(entry.connection_id) if entry.connection_id else None
         if made:
             return made
-        near = self._existing.nearly(entry.identity)
-        of_rows = self._view.entries([found.identity for found in near])
-        return next((found for found, row in zip(near, of_rows, strict=True) if row is None), None)
+        return self._not_held(self._existing.nearly(entry.identity))
+
+    def _not_held(self, near: Sequence[Found]) -> Found | None:
+        return next((found for found in near if self._view.holder_of(found.id) is None), None)
 
     def _compare_created(self, writer: LedgerWriter, entry: Entry) -> Found | None:
         """The connection of a done row, where it is there and in use."""
@@ -192,12 +192,20 @@ class Verifier:
         if not entries:
             return
         until = max(entry.settle_at or 0 for entry in entries)
-        await self._clock.sleep(max(0.0, until - self._clock.now()))
+        await self._session.pacer.rest(max(0.0, until - self._clock.now()))
         looks = await asyncio.gather(*(self._existing.look(entry.identity) for entry in entries))
-        for entry, found in zip(entries, looks, strict=True):
-            if found is None or not self._settles(writer, entry, found, until):
-                self._counts["unknown"] += 1
-                self._report(writer, entry, Outcome.UNKNOWN, _STILL_UNKNOWN)
+        for entry, looked in zip(entries, looks, strict=True):
+            near = self._not_held(looked.near) if looked and not looked.mine else None
+            if looked is None or near or not self._settles(writer, entry, looked.mine, until):
+                self._still_unknown(writer, entry, near)
+
+    def _still_unknown(self, writer: LedgerWriter, entry: Entry, other: Found | None) -> None:
+        """A row that stays in doubt, since there is no answer or since its connection may be there under other refs."""
+        self._counts["unknown"] += 1
+        issue = _STILL_UNKNOWN
+        if other:
+            issue = other_refs(other.id) if other.id == entry.connection_id else nearly(other)
+        self._report(writer, entry, Outcome.UNKNOWN, issue)
 
     async def _refresh_one(self, writer: LedgerWriter, entry: Entry, found: Found) -> None:
         """Have the platform refresh the tokens of one connection: after it, its status is the truth."""
@@ -214,7 +222,7 @@ class Verifier:
             delay_s = self._session.backoff.delay_s(max(tries, 1), answer.retry_after_s)
             return None if delay_s is None else Wait(delay_s)
 
-        await until_done(step, self._clock.sleep)
+        await until_done(step, self._session.pacer.rest)
         if status is None:
             self._counts["unknown"] += 1
             self._report(writer, entry, Outcome.UNKNOWN, _NOT_REFRESHED)

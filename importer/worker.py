@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from importer.clock import Clock
 from importer.errors import ImporterError
-from importer.existing import Existing, Found
+from importer.existing import Existing, Looked
 from importer.jobs import Job
 from importer.ledger.base import Move
 from importer.ledger.writer import LedgerWriter
@@ -88,13 +88,11 @@ class WorkerPool:
         """Whether the listing settles a row, or it has to be looked up later: then nothing is claimed for it now."""
         if job.action is Action.PATCH:
             return False
-        found = self._existing.known(job.identity)
+        found = await self._sender.free(job, self._existing.known(job.identity))
         if found:
             return not self._sender.settle(job, found)
-        for near in self._existing.nearly(job.identity):
-            if await self._writer.entry(near.identity) is None:
-                self._sender.hold_back(job, near)
-                return True
+        if await self._sender.holds_back(job, self._existing.nearly(job.identity)):
+            return True
         if job.action is Action.LOOK:
             listed_at = await self._existing.list_provider(job.identity.provider)
             if listed_at < job.settle_at or job.connection_id:  # made under other refs: it is looked up by its id
@@ -102,6 +100,9 @@ class WorkerPool:
                 return True
             self._writer.put(Move(job.identity, State.PENDING, self._clock.now(), doubt=False))
             job.action, job.doubt, job.resent = Action.POST, False, True
+            if job.objections:
+                self._sender.reject(job, job.objections)
+                return True
         return False
 
     async def _claim(self, jobs: Sequence[Job]) -> None:
@@ -133,17 +134,11 @@ class WorkerPool:
     async def _wait_and_act(self, job: Job, wait: Wait, room: asyncio.Semaphore | None) -> None:
         self.waiting += 1
         try:
-            await until_done(lambda: self._sender.act(job), self._sleep, first=wait)
+            await until_done(lambda: self._sender.act(job), self._pacer.rest, first=wait)
         finally:
             self.waiting -= 1
             if room:
                 room.release()
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait in slices: a stop must not find rows asleep."""
-        until = self._clock.steady() + seconds
-        while (left := until - self._clock.steady()) > 0 and not self._pacer.stopped:
-            await self._clock.sleep(min(left, 0.5))
 
     async def _look_for_doubles(self) -> None:
         """Look once more at every key that had a lost answer: a late commit would be a second connection."""
@@ -153,15 +148,15 @@ class WorkerPool:
         except ImporterError as error:
             self._pacer.stop(error)
             looks = [None] * len(doubtful)
-        for result, found in zip(doubtful.values(), looks, strict=True):
-            if found is None:
+        for result, looked in zip(doubtful.values(), looks, strict=True):
+            if looked is None:
                 self._writer.put(replace(result, issues=[*result.issues, NOT_CHECKED]))
-            elif len(found) > 1:
-                self._writer.put(replace(result, issues=[*result.issues, double(found)]))
+            elif len(looked.mine) > 1:
+                self._writer.put(replace(result, issues=[*result.issues, double(looked.mine)]))
 
-    async def _look_patiently(self, identity: Identity) -> list[Found] | None:
+    async def _look_patiently(self, identity: Identity) -> Looked | None:
         """The connections of a key; None once the API has not said it in all attempts."""
-        found: list[Found] | None = None
+        found: Looked | None = None
         tries = 0
 
         async def step() -> Wait | None:
@@ -171,5 +166,5 @@ class WorkerPool:
             delay_s = self._sender.delay_s(tries) if found is None else None
             return None if delay_s is None else Wait(delay_s)
 
-        await until_done(step, self._sleep)
+        await until_done(step, self._pacer.rest)
         return found

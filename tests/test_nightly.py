@@ -565,3 +565,181 @@ def test_plan_knows_the_rows_of_a_project_by_its_name_and_by_its_id(
 
     assert project_id != sandbox.environment()["AMP_PROJECT"]
     assert "1 already done" in importer("plan", "rows.csv", "--project", project_id).out
+
+
+# what earlier versions and earlier files leave behind
+
+
+def night(home: Path, importer: Importer, key: str, *flags: str) -> int:
+    write_csv(home / "rows.csv", [key_row(1, api_key=key)])
+    return importer("run", "rows.csv", *flags).exit_code
+
+
+def key_of(sandbox: Sandbox) -> str:
+    (connection,) = sandbox.connections()
+    return str(connection["current"]["apiKey"])
+
+
+def test_after_a_lost_update_and_a_refused_one_nobody_trusts_the_old_fingerprint(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """The lost one was carried out: a file with the old key again is a change, whatever the ledger said before."""
+    assert night(home, importer, "fake-old") == 0
+    sandbox.next("drop_after_commit", on="patch")
+    sandbox.next("echo_secret_422", on="patch")
+    assert night(home, importer, "fake-new") == 3
+    assert key_of(sandbox) == "fake-new"
+
+    assert night(home, importer, "fake-old") == 0
+
+    assert outcomes(home) == ["updated"]
+    assert key_of(sandbox) == "fake-old"
+
+
+def test_the_update_that_was_lost_last_night_and_refused_tonight_leaves_nothing_sure(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    assert night(home, importer, "fake-old") == 0
+    sandbox.next("drop_after_commit", 9, on="patch")
+    assert night(home, importer, "fake-new", "--attempts", "1") == 4
+    sandbox.calm()
+    sandbox.next("echo_secret_422", on="patch")
+    assert night(home, importer, "fake-newer") == 3
+
+    assert night(home, importer, "fake-old") == 0
+    assert key_of(sandbox) == "fake-old"
+
+
+def test_monday_does_not_come_back_over_tuesday(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    """Of a folder the later file counted; the earlier one alone is an older version, though it was never sent."""
+    in_two_files(home, [key_row(1, api_key="fake-monday")], [key_row(1, api_key="fake-tuesday")])
+    assert importer("run", "exports").exit_code == 0
+
+    assert importer("run", "exports/1.csv").exit_code == 3
+
+    assert codes(home) == ["stale"]
+    assert key_of(sandbox) == "fake-tuesday"
+
+
+def test_the_same_row_in_two_files_is_no_older_version_of_itself(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    in_two_files(home, [key_row(1)], [key_row(1)])
+    assert importer("run", "exports").exit_code == 0
+
+    assert night(home, importer, "fake-new") == 0
+    assert night(home, importer, "fake-newer") == 0
+
+
+def test_an_update_that_was_lost_and_then_replaced_is_an_older_version(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    assert night(home, importer, "fake-old") == 0
+    sandbox.next("drop_after_commit", 9, on="patch")
+    assert night(home, importer, "fake-a", "--attempts", "1") == 4
+    sandbox.calm()
+    assert night(home, importer, "fake-b") == 0
+
+    assert night(home, importer, "fake-a") == 3
+
+    assert codes(home) == ["stale"]
+    assert key_of(sandbox) == "fake-b"
+
+
+def test_what_is_posted_anew_after_it_was_forgotten_has_no_history(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    for key in ("fake-a", "fake-b"):
+        assert night(home, importer, key) == 0
+    sandbox.remove_connection(sandbox.connections()[0]["id"])
+    assert importer("verify", "--forget-missing", "--yes").exit_code == 0
+
+    for key in ("fake-b", "fake-a"):
+        assert night(home, importer, key) == 0
+
+    assert key_of(sandbox) == "fake-a"
+
+
+def test_swapped_refresh_tokens_of_done_rows_are_reported_on_one_night(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """Nothing is sent for a row whose tokens cannot be replaced, so nobody is logged out by it."""
+    write_csv(home / "rows.csv", [token_row(1), token_row(2)])
+    assert importer("run", "rows.csv").exit_code == 0
+    swapped = [token_row(1, refresh_token="fake-refresh-2"), token_row(2, refresh_token="fake-refresh-1")]
+    write_csv(home / "rows.csv", swapped)
+
+    assert importer("run", "rows.csv").exit_code == 3
+    assert codes(home) == ["changed", "changed"]
+    assert importer("run", "rows.csv").exit_code == 0
+
+
+def test_a_key_without_its_refresh_token_does_not_hold_it_any_more(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    sandbox.next("echo_secret_422")
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 3
+    bare = token_row(1, refresh_token="")
+    write_csv(home / "rows.csv", [bare])
+    assert importer("run", "rows.csv").exit_code == 0
+
+    write_csv(home / "rows.csv", [bare, token_row(2, refresh_token="fake-refresh-1")])
+    assert importer("run", "rows.csv").exit_code == 0
+
+
+def test_tokens_that_change_hands_between_two_files_are_no_conflict(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    swapped = [token_row(1, refresh_token="fake-refresh-2"), token_row(2, refresh_token="fake-refresh-1")]
+    in_two_files(home, [token_row(1), token_row(2)], swapped)
+
+    assert importer("run", "exports").exit_code == 0
+
+    assert outcomes(home) == ["duplicate", "duplicate", "created", "created"]
+
+
+@pytest.mark.parametrize("first", [[], [token_row(1)]], ids=["unsound alone", "sound and unsound"])
+def test_of_three_nights_the_last_one_counts_whatever_was_wrong_before(
+    first: list[dict[str, str]], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    bad = token_row(1, access_token="", refresh_token="")
+    in_two_files(home, [*first, bad], [bad])
+    write_csv(home / "exports/3.csv", [token_row(1, refresh_token="fake-fresh")])
+
+    assert importer("run", "exports").exit_code == 0
+
+    assert set(outcomes(home)[:-1]) == {"duplicate"}
+    assert outcomes(home)[-1] == "created"
+
+
+def test_in_one_pass_changes_wait_for_the_end_of_the_source(
+    home: Path, sandbox: Sandbox, importer: Importer, shell: Importer
+) -> None:
+    """A fifth of all is not reached, though more than a fifth of the first chunk has changed."""
+    rows = [key_row(n) for n in range(8_000)]
+    write_csv(home / "rows.csv", rows)
+    assert importer("run", "rows.csv").exit_code == 0
+    changed = [key_row(n, api_key=f"fake-newer-{n}") for n in range(1_200)] + rows[1_200:]
+    stdin = write_csv(home / "rows.csv", [*changed, key_row(9_000)]).read_text()
+
+    assert shell("run", "-", stdin=stdin).exit_code == 0
+
+    assert len(sandbox.patches()) == 1_200
+    assert sandbox.count() == 8_001
+
+
+def test_in_one_pass_new_rows_are_sent_and_a_mass_change_is_not_however_often_it_is_tried(
+    home: Path, sandbox: Sandbox, importer: Importer, shell: Importer
+) -> None:
+    newly_changed(home, importer)
+    changed = [key_row(n, api_key=f"fake-newer-{n}") if n < 30 else key_row(n) for n in range(101)]
+    stdin = write_csv(home / "rows.csv", changed).read_text()
+
+    first = shell("run", "-", stdin=stdin)
+    second = shell("run", "-", stdin=stdin)
+
+    assert (first.exit_code, second.exit_code) == (5, 2)  # a new row was sent the first time
+    assert "30 of 100 done rows look changed" in first.err
+    assert sandbox.patches() == []
+    assert sandbox.count() == 101

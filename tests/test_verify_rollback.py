@@ -1,6 +1,9 @@
 """After the import: the ledger is held against the project, and a run is taken back."""
 
 import json
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,3 +270,55 @@ def test_a_forgotten_row_is_not_missing_any_more(home: Path, sandbox: Sandbox, i
     assert importer("verify", "--forget-missing", "--yes").exit_code == 0
     assert importer("run", "rows.csv").exit_code == 0
     assert sandbox.count() == 1
+
+
+def test_a_rollback_of_another_projects_run_is_refused(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    with Sandbox() as other:
+        ended = importer("rollback", "--run", last_run(importer), "--yes", **other.environment())
+
+    assert ended.exit_code == 2
+    assert "was of another project" in ended.err
+    assert sandbox.count() == 1
+
+
+def test_the_report_of_a_rollback_leaves_those_of_the_run_alone(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    before = (home / "importer-report/summary.json").read_bytes()
+    assert importer("rollback", "--run", last_run(importer), "--yes").exit_code == 0
+    (rollback,) = [
+        run["run_id"] for run in json.loads(importer("status", "--json").out)["runs"] if run["verb"] == "rollback"
+    ]
+    (home / "importer-report/rollback-errors.csv").unlink()
+
+    assert importer("report", "--run", rollback).exit_code == 0
+
+    assert read_csv(home / "importer-report/rollback-errors.csv") == []
+    assert (home / "importer-report/summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["verify", "rollback"])
+def test_a_signal_ends_a_wait_at_once(
+    verb: str, home: Path, sandbox: Sandbox, start: Callable[..., "subprocess.Popen[str]"], importer: Importer
+) -> None:
+    """The API does not answer, and the next try is due in a minute."""
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("base_s = 0.05", "base_s = 60.0"))
+    write_csv(home / "rows.csv", [token_row(1)])
+    assert importer("run", "rows.csv").exit_code == 0
+    kind = {"verify": "list", "rollback": "delete"}[verb]
+    sandbox.next("500_before", 99, on=kind)
+    before = sandbox.requests.kinds[kind]
+    process = start(verb, *(["--run", last_run(importer), "--yes"] if verb == "rollback" else []))
+    while sandbox.requests.kinds[kind] == before:
+        time.sleep(0.02)
+    time.sleep(0.3)
+
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=5)
+
+    assert process.returncode == 143

@@ -11,6 +11,7 @@ from importer.ledger.base import (
     Reported,
     Result,
     Run,
+    Superseded,
     Write,
 )
 from importer.ledger.lock import LedgerLock
@@ -29,5 +30,6 @@ __all__ = [
     "Result",
     "Run",
     "SqliteLedger",
+    "Superseded",
     "Write",
 ]

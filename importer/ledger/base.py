@@ -65,12 +65,24 @@ class PatchIntent:
 
 @dataclass(frozen=True, slots=True)
 class PatchEnd:
-    """The PATCH was answered: carried out (the fingerprint moves, the old one is superseded) or refused (it stays)."""
+    """The PATCH was answered: carried out (the fingerprint moves, the old one is superseded) or refused (it stays).
+
+    `unsure` says that an earlier one may have been carried out: then nobody knows what the connection holds.
+    """
 
     identity: Identity
     carried_out: bool
     at: float
     refresh_digest: bytes | None = None
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Credentials of a key that newer ones in the same run replaced: a row that brings them back is stale."""
+
+    identity: Identity
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class Result:
     issues: Sequence[Issue] = ()
 
 
-Write = Move | PatchIntent | PatchEnd | Forget | Reported | Result
+Write = Move | PatchIntent | PatchEnd | Superseded | Forget | Reported | Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,9 @@ class Ledger(Protocol):
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
         """Which key of this target has, or may have, a connection with a refresh token."""
 
+    def holder_of(self, connection_id: str) -> Identity | None:
+        """The key of this target that a connection is known by."""
+
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""
 
@@ -178,6 +193,9 @@ class Ledger(Protocol):
 
     def runs(self, limit: int = 10) -> list[Run]:
         """The last runs, the newest first."""
+
+    def is_run_of_target(self, run_id: str) -> bool:
+        """Whether a run had to do with the target that is aimed at."""
 
     def counts(self) -> dict[State, int]:
         """How many entries stand where, over every target."""

@@ -28,6 +28,11 @@ def make_ledger(path: Path) -> None:
     if path.exists():
         if not os.access(path, os.W_OK):
             raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.")
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise LedgerError(
+                f"the ledger {path} has another name too (a hard link), and one name's lock does not hold the other",
+                hint="Remove one of the two names.",
+            )
         if path.stat().st_mode & 0o077 and path.stat().st_uid == os.geteuid():
             path.chmod(0o600)  # a copy that was brought back, say: it is nobody else's business
         return
@@ -57,13 +62,13 @@ def make_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
 
 
-def inode(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of the same name; None where there is none."""
+def inode(path: Path) -> tuple[int, int, int] | None:
+    """Device and number, which tell a file from another of the same name, and its size; None where there is none."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size
 
 
 def _sync(folder: Path) -> None:

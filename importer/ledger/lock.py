@@ -21,6 +21,7 @@ class LedgerLock:
 
     def __init__(self, ledger: Path) -> None:
         check_folder(ledger)
+        ledger = ledger.resolve()  # one lock for the file, by whatever link it is reached
         path = ledger.with_name(f"{ledger.name}.lock")
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
-from importer.ledger.base import Entry, Forget, Move, PatchEnd, PatchIntent, ProblemRow, Reported, Result, Run, Write
+from importer.ledger.base import (
+    Entry,
+    Forget,
+    Move,
+    PatchEnd,
+    PatchIntent,
+    ProblemRow,
+    Reported,
+    Result,
+    Run,
+    Superseded,
+    Write,
+)
 from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, make_private
 from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
 from importer.records import Identity, Place, Target
@@ -37,13 +49,15 @@ _PROBLEM = (
 def _move_statement(to: State) -> str:
     """The upsert of a move to `to`: it changes nothing where TRANSITIONS forbids it, and so is noticed."""
     allowed = ", ".join(f"'{state}'" for state, onward in TRANSITIONS.items() if to in onward)
-    kept = ("fingerprint", "refresh_digest", "connection_id", "ours", "sent_at", "settle_at", "run_id")
+    kept = ("fingerprint", "connection_id", "ours", "sent_at", "settle_at", "run_id")
     return (
         "INSERT INTO entries (target, provider, group_ref, consumer_ref, state, fingerprint, refresh_digest,"  # noqa: S608
         " connection_id, ours, posts, doubt, sent_at, settle_at, run_id, updated_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(?11, 0), ?12, ?13, ?14, ?15)"
         " ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
-        " doubt = coalesce(?11, doubt), updated_at = excluded.updated_at, "
+        " doubt = coalesce(?11, doubt), updated_at = excluded.updated_at,"
+        # a digest goes with its fingerprint: credentials without a refresh token have none
+        " refresh_digest = iif(excluded.fingerprint IS NULL, refresh_digest, excluded.refresh_digest), "
         + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
         + f" WHERE state IN ({allowed})"
     )
@@ -76,7 +90,7 @@ class SqliteLedger:
             except BaseException:
                 self._db.close()
                 raise
-        self._inode = inode(path)
+        self._inode = inode(path) or (0, 0, 0)
 
     def _open(self, read_only: bool) -> None:
         version: int = self._one("PRAGMA user_version")[0]
@@ -153,8 +167,12 @@ class SqliteLedger:
     def recover(self, at: float, settle_s: float) -> int:
         """Make `unknown` of every `sending` entry, of any target; it may appear until `settle_s` after its intent."""
         with explained(self.path, LedgerLost):
+            # a clock that was wrong, then or now, must not make anybody wait longer than that
+            self._db.execute(
+                "UPDATE entries SET settle_at = ?1 WHERE state = 'unknown' AND settle_at > ?1", (at + settle_s,)
+            )
             return self._db.execute(
-                "UPDATE entries SET state = 'unknown', doubt = 1, settle_at = sent_at + ?, updated_at = ?"
+                "UPDATE entries SET state = 'unknown', doubt = 1, settle_at = min(sent_at, ?2) + ?1, updated_at = ?2"
                 " WHERE state = 'sending'",
                 (settle_s, at),
             ).rowcount
@@ -179,6 +197,13 @@ class SqliteLedger:
         with explained(self.path, LedgerLost):
             found = ((digest, self._one(statement, (digest, self._target))) for digest in refresh_digests)
             return {digest: Identity(*row) for digest, row in found if row}
+
+    def holder_of(self, connection_id: str) -> Identity | None:
+        """The key of this target that a connection is known by. Looks at every entry: for doubts, not for every row."""
+        statement = "SELECT provider, group_ref, consumer_ref FROM entries WHERE target = ? AND connection_id = ?"
+        with explained(self.path, LedgerLost):
+            row = self._one(statement, (self._target, connection_id))
+        return Identity(*row) if row else None
 
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""
@@ -224,6 +249,7 @@ class SqliteLedger:
             case Result():
                 self._result(write, run_id)
             case PatchIntent():
+                self._supersede("op_fingerprint", write.identity, write.fingerprint)
                 self._update(
                     "UPDATE entries SET op_fingerprint = ?, sent_at = ?, updated_at = ?"  # noqa: S608 - our own constants
                     f" WHERE {_KEY} AND state = 'created'",
@@ -231,7 +257,13 @@ class SqliteLedger:
                 )
             case PatchEnd():
                 self._end_patch(write)
+            case Superseded():
+                self._db.execute(
+                    "INSERT OR IGNORE INTO superseded VALUES (?, ?, ?, ?, ?)",
+                    (self._target, *write.identity, write.fingerprint),
+                )
             case Forget():
+                self._db.execute(f"DELETE FROM superseded WHERE {_KEY}", (self._target, *write.identity))  # noqa: S608
                 self._update(
                     "UPDATE entries SET state = 'pending', connection_id = NULL, ours = NULL, doubt = 0,"  # noqa: S608
                     f" op_fingerprint = NULL, updated_at = ? WHERE {_KEY} AND state IN ('rolled_back', 'missing')",
@@ -259,17 +291,24 @@ class SqliteLedger:
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
         if end.carried_out:
-            self._db.execute(
-                "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, fingerprint"  # noqa: S608
-                f" FROM entries WHERE {_KEY} AND fingerprint IS NOT NULL AND fingerprint <> op_fingerprint",
-                key,
-            )
-        carried = "fingerprint = op_fingerprint, refresh_digest = ?," if end.carried_out else ""
+            (target,) = self._one(f"SELECT op_fingerprint FROM entries WHERE {_KEY}", key) or (None,)  # noqa: S608
+            self._supersede("fingerprint", end.identity, target)
+            set_to = "fingerprint = op_fingerprint, refresh_digest = ?,"
+        else:
+            set_to = "fingerprint = X''," if end.unsure else ""
         values = (end.refresh_digest, end.at, *key) if end.carried_out else (end.at, *key)
         self._update(
-            f"UPDATE entries SET {carried} op_fingerprint = NULL, updated_at = ?"  # noqa: S608
+            f"UPDATE entries SET {set_to} op_fingerprint = NULL, updated_at = ?"  # noqa: S608
             f" WHERE {_KEY} AND op_fingerprint IS NOT NULL",
             values,
+        )
+
+    def _supersede(self, column: str, identity: Identity, by: bytes | None) -> None:
+        """Note that what stands in `column` is replaced: a row that brings it back is stale."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, "  # noqa: S608
+            f"{column} FROM entries WHERE {_KEY} AND length({column}) > 0 AND {column} IS NOT ?",
+            (self._target, *identity, by),
         )
 
     def _update(self, statement: str, values: Sequence[object]) -> None:
@@ -328,6 +367,10 @@ class SqliteLedger:
             for run_id, verb, pid, host, started_at, ended_at, exit_code, summary in rows
         ]
 
+    def is_run_of_target(self, run_id: str) -> bool:
+        """Whether a run had to do with the target that is aimed at."""
+        return self._one("SELECT 1 FROM runs WHERE run_id = ? AND target = ?", (run_id, self._target)) is not None
+
     def counts(self) -> dict[State, int]:
         """How many entries stand where, over every target."""
         return {State(state): n for state, n in self._rows("SELECT state, count(*) FROM entries GROUP BY state")}
@@ -374,11 +417,13 @@ class SqliteLedger:
 
     def _check_still_there(self) -> None:
         """A ledger that was moved or deleted would take our writes to nowhere."""
-        if inode(self.path) != self._inode:
+        found = inode(self.path)
+        if found is None or found[:2] != self._inode[:2] or found[2] < self._inode[2]:
             raise LedgerLost(
-                f"{self.path} was moved or deleted while the run was using it",
+                f"{self.path} was moved or deleted, or cut off, while the run was using it",
                 hint="Put it back and run again; without it, run again: the listing finds what was created.",
             )
+        self._inode = found
 
 
 def _entry(row: Sequence[Any]) -> Entry:

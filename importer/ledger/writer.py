@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from importer.errors import ImporterError, LedgerLost
-from importer.ledger.base import Entry, Ledger, Write
+from importer.ledger.base import Ledger, Write
 from importer.records import Identity
 
 FLUSH_S = 0.2
@@ -69,9 +69,10 @@ class LedgerWriter:
         self._wake.set()
         await done
 
-    async def entry(self, identity: Identity) -> Entry | None:
-        """Where one key stands, as of the last commit."""
-        return (await self.call(lambda: self._ledger.entries([identity])))[0]
+    async def holder_of(self, connection_id: str) -> Identity | None:
+        """The key that a connection is known by, with all that was handed in until now."""
+        await self.commit([])
+        return await self.call(lambda: self._ledger.holder_of(connection_id))
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run something on the ledger's own thread, between two commits."""
