@@ -13,6 +13,7 @@ from importer.api.models import Connection
 from importer.api.problems import Answer
 from importer.clock import Clock
 from importer.errors import ApiRefused
+from importer.outcomes import Code, Issue, Stage
 from importer.records import Identity
 from importer.retry import Backoff, Wait, fold, until_done
 from importer.scratch import open_scratch
@@ -175,6 +176,23 @@ class Existing:
         wanted = _folded(identity)
         mine = (one for one in found if one.identity == identity or (self.folds and _folded(one.identity) == wanted))
         return sorted(mine, key=lambda one: (one.created, one.id))
+
+
+def exists(found: Found) -> Issue:
+    """Why a row is refused that is there already, with `policy.existing = "fail"`."""
+    return Issue(
+        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
+        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
+    )  # fmt: skip
+
+
+def exists_nearly(found: Found) -> Issue:
+    """Why a row is refused that may be there already, under other refs."""
+    return Issue(
+        "", Code.EXISTS,
+        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
+        "Write the refs as they are there, if it is the same customer; else delete that connection.", Stage.SEND,
+    )  # fmt: skip
 
 
 def said_of(answer: Answer[object]) -> str:

@@ -14,7 +14,8 @@ from typing import Literal
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Digests, body_of
-from importer.catalog import Catalog, Severity, may_be_named
+from importer.catalog import Severity, may_be_named
+from importer.catalog.judge import Judge
 from importer.decide import Decision, Only, RowFacts, decide, decide_once_there, masks, whole_mask
 from importer.errors import SourceError, SourceLost
 from importer.inputs import Inputs
@@ -52,6 +53,7 @@ class _Row:
     key: bytes
     facts: RowFacts
     refresh_digest: bytes | None
+    client_id: str | None = None
     entry: Entry | None = None
 
     @property
@@ -80,14 +82,14 @@ class Planner:
         spool: Spool,
         digests: Digests,
         policy: PlanPolicy,
-        catalog: Catalog | None = None,
+        judge: Judge | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        """`ledger` is None where there is none yet: then every row is new. Without a catalog less is checked.
+        """`ledger` is None where there is none yet: then every row is new. Without a `judge` less is checked.
 
         `notes` are things to say that were found before the first row.
         """
-        self._catalog = catalog or Catalog({})
+        self._judge = judge or Judge()
         self._now = datetime.now(UTC)
         self._said = notes
         self.sources = inputs.sources
@@ -223,6 +225,7 @@ class Planner:
                 digests.identity(row.request.identity),
                 RowFacts(digests.fingerprint(row.request), row.request.auth_scheme),
                 digests.refresh_token(row.request),
+                row.client_id,
             )
             for row in mapped
             if row.request is not None
@@ -310,7 +313,7 @@ class Planner:
         if later is not None and decision.action is Action.POST:
             self._refuse(out, row.place, row.identity, [_shared_token(str(later))], kind="enter")
             return
-        if decision.action in (Action.POST, Action.PATCH) and self._catalog_refuses(out, row):
+        if decision.action in (Action.POST, Action.PATCH) and self._judge_refuses(out, row, decision.action):
             return
         out.rows.append(self._spooled(row, decision.action, decision.kind))
         if decision.issue:
@@ -318,9 +321,10 @@ class Planner:
         if decision.action in TO_SEND:
             out.to_send.append((row, decision.action))
 
-    def _catalog_refuses(self, out: _Verdicts, row: _Row) -> bool:
+    def _judge_refuses(self, out: _Verdicts, row: _Row, action: Action) -> bool:
         """Hold a row that is to be sent against its provider: errors refuse it, warnings are noted."""
-        findings = self._catalog.check(row.request, now=self._now)
+        post = action is Action.POST
+        findings = self._judge.check(row.request, now=self._now, client_id=row.client_id, post=post)
         if not findings:
             return False
         column_of = self._mappers[row.place.source_no].column_of

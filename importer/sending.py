@@ -15,7 +15,7 @@ from importer.api.wire import patch_of
 from importer.clock import Clock
 from importer.decide import NOT_KNOWN
 from importer.errors import ImporterError
-from importer.existing import Existing, Found, said_of
+from importer.existing import Existing, Found, exists, exists_nearly, said_of
 from importer.jobs import STALE_S, Job
 from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
@@ -236,7 +236,7 @@ class Sender:
         if job.doubt:
             return self._found_again(job, found[0].id)
         if self._policy.existing == "fail":
-            self.reject(job, [_exists(found[0])])
+            self.reject(job, [exists(found[0])])
         elif self._policy.existing == "adopt":
             self._done(job, found[0].id, Outcome.ADOPTED, [double(found)] if len(found) > 1 else ())
         elif job.whole_mask:
@@ -257,7 +257,7 @@ class Sender:
         if job.action is Action.LOOK:
             self._end(job, Outcome.UNKNOWN, [other_refs(near.id)])
         else:
-            self.reject(job, [_nearly(near)])
+            self.reject(job, [exists_nearly(near)])
 
     def _found_again(self, job: Job, connection_id: str) -> bool:
         """A row in doubt is there. Says whether the row brings something newer that still has to be patched."""
@@ -395,21 +395,6 @@ _GONE = Issue(
     "", Code.NOT_FOUND, "its connection is no longer at the platform, so it could not be updated (404)",
     "importer verify finds out what is gone; verify --forget-missing --yes has it posted again.", Stage.SEND, 404,
 )  # fmt: skip
-
-
-def _exists(found: Found) -> Issue:
-    return Issue(
-        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
-        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
-    )  # fmt: skip
-
-
-def _nearly(found: Found) -> Issue:
-    return Issue(
-        "", Code.EXISTS,
-        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
-        "Write the refs as they are there, if it is the same customer; else delete that connection.", Stage.SEND,
-    )  # fmt: skip
 
 
 def _cannot_update(found: Found) -> Issue:
