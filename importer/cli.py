@@ -52,8 +52,7 @@ def importer() -> None:
 @options.places
 @options.target
 @options.limits
-@click.option("--checks", type=click.Choice(["online", "offline"]), default="online", show_default=True,
-              help="Whether key and project are checked first.")  # fmt: skip
+@options.checks("online")
 @click.option("--yes", is_flag=True, help="Send although more than a fifth of the done rows look changed.")
 @options.as_json
 @options.quiet
@@ -84,13 +83,15 @@ def run(**given: Any) -> int:
 @options.places
 @options.target
 @options.limits
+@options.checks("offline")
+@click.option("--online", is_flag=True, help="Short for --checks online: sends reads only.")
 @options.as_json
 @options.quiet
 def plan(**given: Any) -> int:
-    """Say what `run` would do with SOURCE, and send nothing.
+    """Say what `run` would do with SOURCE, and send nothing. With --online, the project is looked at too.
 
     \b
-    Example: importer plan exports/*.csv
+    Example: importer plan exports/*.csv --online
     """
     from importer.commands import plan as plan_
     from importer.runner import RunOptions
@@ -98,8 +99,15 @@ def plan(**given: Any) -> int:
     _calm_collector()
     config = config_of(given)
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
-    found = plan_(config, RunOptions(only=given["only"], rows=given["rows"], strict=given["strict"]), console)
-    command = ["importer", "run", *[word for word in typed() if word not in ("plan", "--json", "--quiet")]]
+    how = RunOptions(
+        only=given["only"],
+        rows=given["rows"],
+        checks="online" if given["online"] else given["checks"],
+        strict=given["strict"],
+    )
+    found = plan_(config, how, console)
+    left_out = ("plan", "--json", "--quiet", "--online")
+    command = ["importer", "run", *[word for word in typed() if word not in left_out]]
     console.plan(found, rate=config.limits.rate, report=shown(config.report_dir / "plan-errors.csv"), command=command)
     return found.exit_code
 

@@ -9,14 +9,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from importer.api.client import ConnectionsClient
 from importer.api.wire import Digests
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
-from importer.config import LOOPBACK, Config, environment
+from importer.config import Config, environment
 from importer.errors import ApiRefused, ConfigError, LedgerError
 from importer.events import Listener
 from importer.inputs import Inputs, open_inputs
@@ -24,58 +23,56 @@ from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
 from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
 from importer.planner import Planner, PlanPolicy
+from importer.preflight import Desk, Preflight, kept_ground, live_ground
 from importer.project import fetch_catalog
 from importer.records import Target
 from importer.reports.files import check_writable
 from importer.reports.tables import write_errors, write_run_reports, write_summary
 from importer.retry import Backoff
 from importer.runner import Runner, RunOptions
-from importer.session import Session, open_session
+from importer.session import open_session
 from importer.spool import Spool
 from importer.summary import PlanSummary, RunSummary
 from importer.undo import Rollback, RollbackSummary, in_doubt
 from importer.verifier import Verifier, VerifySummary
 
 
-def plan(config: Config, options: RunOptions | None = None, listener: Listener | None = None) -> PlanSummary:
+def plan(
+    config: Config,
+    options: RunOptions | None = None,
+    listener: Listener | None = None,
+    env: Mapping[str, str] | None = None,
+) -> PlanSummary:
     """Read, map and decide every row as `run` would, and send nothing. Writes plan-errors.csv, and no ledger.
 
-    Raises ImporterError where the config or a source cannot be used at all.
+    With `checks="online"` the project is asked too, by reads only. Raises ImporterError where the config or a source
+    cannot be used at all, or the key is refused.
     """
     options = options or RunOptions()
+    preflight = Preflight(config, _key(config, env)) if options.checks == "online" else None
     check_writable(config.report_dir)
     with ExitStack() as held:
         inputs = held.enter_context(closing(open_inputs(config)))
-        spool = Spool()
-        held.callback(spool.close)
-        ledger = _known_ledger(config)
+        spool = held.enter_context(closing(Spool()))
+        project, ground = preflight.before() if preflight else (None, kept_ground(config, time.time()))
+        ledger = _known_ledger(config, project.id if project else None)
         if ledger:
             held.callback(ledger.close)
-        digests = Digests(ledger.key if ledger else secrets.token_bytes(32))
-        kept = load(default_path(config.api_root))
         planner = Planner(
             inputs,
             ledger=ledger,
             spool=spool,
-            digests=digests,
+            digests=Digests(ledger.key if ledger else secrets.token_bytes(32)),
             policy=replace(_policy(config, options), any_change=True),
-            catalog=kept and kept[0],
-            notes=[_of_the_catalog(kept and time.time() - kept[1])],
+            judge=ground.judge,
+            notes=ground.notes,
         )
         planner.read_all((listener or Listener()).planning)
-        summary = planner.summary()
+        online = preflight.after(project, ground.judge, spool, planner.names, ledger) if preflight and project else None
+        summary = replace(planner.summary(), online=online)
         write_errors(config.report_dir / "plan-errors.csv", spool.problems(planner.names))
         write_errors(config.report_dir / "plan-warnings.csv", spool.problems(planner.names, "warnings"))
         return summary
-
-
-def _of_the_catalog(age_s: float | None) -> str:
-    """What is said of the catalog that rows are held against."""
-    if age_s is None:
-        return "no catalog of providers is at hand, so less was checked: importer providers fetches it"
-    hours = age_s / 3600
-    age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
-    return f"rows were held against the catalog of providers of {age} ago"
 
 
 def _policy(config: Config, options: RunOptions) -> PlanPolicy:
@@ -88,12 +85,15 @@ def _policy(config: Config, options: RunOptions) -> PlanPolicy:
     )
 
 
-def _known_ledger(config: Config) -> SqliteLedger | None:
-    """The ledger to compare with, read-only; None where there is none or it knows nothing of this project."""
+def _known_ledger(config: Config, project_id: str | None) -> SqliteLedger | None:
+    """The ledger to compare with, read-only; None where there is none or it knows nothing of this project.
+
+    `project_id` is what the API says; None has the ledger tell what it was when it was last asked for.
+    """
     if not config.ledger_path.is_file():
         return None
     ledger = SqliteLedger(config.ledger_path, read_only=True)
-    project_id = ledger.project_id(config.api_root, config.api.project or "")
+    project_id = project_id or ledger.project_id(config.api_root, config.api.project or "")
     if project_id is None:
         ledger.close()
         return None
@@ -115,39 +115,26 @@ def run(
     key = _key(config, env)
     check_writable(config.report_dir)
 
+    online = options.checks != "offline"
+
     async def go(inputs: Inputs, ledger: SqliteLedger, spool: Spool) -> RunSummary:
-        async with open_session(config, key, ledger, online=options.checks == "online") as session:
+        async with open_session(config, key, ledger, online=online) as session:
             with closing(ledger.reader()) as view:
-                catalog, notes = await _catalog_of(session, online=options.checks == "online")
+                desk = Desk(config, session.client, session.backoff, session.clock)
+                ground = await live_ground(desk) if online else kept_ground(config, session.clock.now())
                 planner = Planner(
                     inputs,
                     ledger=view,
                     spool=spool,
                     digests=Digests(ledger.key),
                     policy=_policy(config, options),
-                    catalog=catalog,
-                    notes=notes,
+                    judge=ground.judge,
+                    notes=ground.notes,
                 )
                 return await Runner(session, planner, spool, options, listener or Listener()).go()
 
     with closing(open_inputs(config)) as inputs, _locked(config) as ledger, closing(Spool()) as spool:
         return asyncio.run(go(inputs, ledger, spool))
-
-
-async def _catalog_of(session: Session, *, online: bool) -> tuple[Catalog | None, list[str]]:
-    """The catalog that a run holds its rows against: live, else the one that was kept. None is no reason to stop."""
-    path = default_path(session.config.api_root)
-    if online:
-        try:
-            document = await fetch_catalog(session.client, session.backoff)
-            if urlsplit(session.config.api_root).hostname not in LOOPBACK:  # a sandbox is another one tomorrow
-                save(path, json.dumps(document).encode(), session.clock.now())
-            return Catalog.read(document), []
-        except ApiRefused:
-            if session.pacer.stopped:
-                raise
-    kept = load(path)
-    return kept and kept[0], [_of_the_catalog(kept and session.clock.now() - kept[1])]
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> str:

@@ -10,7 +10,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +72,16 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogConfig:
+    """How the catalog of providers is read: `modules` says of a provider which of its modules the rows are for.
+
+    It decides which metadata a row needs, and is never sent: the API takes none.
+    """
+
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """Four limits, four names, none derived from another."""
 
@@ -120,6 +130,7 @@ class Config:
     api: ApiConfig = ApiConfig()
     source: SourceConfig = SourceConfig()
     mapping: Mapping[str, FieldSpec] | None = None
+    catalog: CatalogConfig = CatalogConfig()
     limits: LimitsConfig = LimitsConfig()
     retry: RetryConfig = RetryConfig()
     policy: PolicyConfig = PolicyConfig()
@@ -262,6 +273,8 @@ def _fit(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         items = [value] if isinstance(value, str) else value
         return tuple(items) if isinstance(items, list | tuple) and all(isinstance(i, str) for i in items) else None
+    if typing.get_origin(kind) is Mapping:
+        return dict(value) if isinstance(value, Mapping) and _are_texts(value.values()) else None
     if kind in (int, float) and not isinstance(value, bool):
         try:
             number = kind(value) if isinstance(value, str | kind) or kind is float else None
@@ -271,6 +284,10 @@ def _fit(value: Any, kind: Any) -> Any:
     if kind is str:
         return value if isinstance(value, str) and value else None
     return None
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) and value for value in values)
 
 
 def _check_limits(number: float, limits: Mapping[str, Any], name: str, where: str) -> None:
@@ -286,13 +303,16 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 
 
+_KINDS = {int: "a whole number", float: "a number", str: "a text", Mapping: "a table of texts"}
+
+
 def _kind_name(hint: Any) -> str:
     names: list[str] = []
     for kind in _kinds(hint):
         if typing.get_origin(kind) is Literal:
             names += [f'"{word}"' for word in typing.get_args(kind)]
         elif kind is not types.NoneType:
-            names.append({int: "a whole number", float: "a number", str: "a text"}.get(kind, "a list of texts"))
+            names.append(_KINDS.get(typing.get_origin(kind) or kind, "a list of texts"))
     return " or ".join(names)
 
 

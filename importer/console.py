@@ -58,6 +58,8 @@ class Console(Listener):
             self._print(f"  to send: {_rows(plan.to_send)}{_duration_at(plan.to_send, rate)}")
         for line in (*plan.samples, *plan.notes):
             self._print(f"  note: {line}")
+        for line in plan.online.lines() if plan.online else ():
+            self._print(f"  online: {line}")
         if plan.warnings:
             self._print(f"  {_counted(plan.warnings, 'warning')}: see {report.replace('errors', 'warnings')}")
             self._problems(plan.common_warnings, plan.warnings)

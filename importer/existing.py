@@ -13,6 +13,7 @@ from importer.api.models import Connection
 from importer.api.problems import Answer
 from importer.clock import Clock
 from importer.errors import ApiRefused
+from importer.outcomes import Code, Issue, Stage
 from importer.records import Identity
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, fold, until_done
 from importer.scratch import open_scratch
@@ -188,6 +189,24 @@ class Existing:
         alike = sorted((one for one in found if _folded(one.identity) == wanted), key=lambda one: (one.created, one.id))
         mine = [one for one in alike if self.folds or one.identity == identity]
         return Looked(mine, [one for one in alike if one not in mine])
+
+
+def exists(found: Found) -> Issue:
+    """Why a row is refused that is there already, with `policy.existing = "fail"`."""
+    return Issue(
+        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
+        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
+    )  # fmt: skip
+
+
+def exists_nearly(found: Found) -> Issue:
+    """Why a row is refused that may be there already, under other refs."""
+    return Issue(
+        "", Code.EXISTS,
+        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
+        "If it is, write the refs as they are there. If it is another customer's, import that customer's row too.",
+        Stage.SEND,
+    )  # fmt: skip
 
 
 def said_of(answer: Answer[object]) -> str:

@@ -90,8 +90,12 @@ TARGETS: dict[str, Any] = {
     },
     "customAuth": {"*": None},
     "authScheme": None,
+    "providerApp": {"clientId": None},
 }
-"""What `[mapping]` may fill: the API's body as a tree, `*` for a name of the provider's. `authScheme` is not sent."""
+"""What `[mapping]` may fill: the API's body as a tree, `*` for a name of the provider's.
+
+`authScheme` and `providerApp` are not sent: one says what a row is, the other is compared with the project.
+"""
 
 
 def read_mapping(table: Mapping[str, Any], where: str) -> dict[str, FieldSpec]:

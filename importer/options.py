@@ -63,6 +63,17 @@ limits = together(
 )
 
 
+def checks(habit: str) -> Callable[[F], F]:
+    """Whether the platform is looked at first; `habit` is what the verb does by itself."""
+    return click.option(
+        "--checks",
+        type=click.Choice(["online", "offline"]),
+        default=habit,
+        show_default=True,
+        help="Whether key, project, catalog and provider apps are checked first.",
+    )
+
+
 def console_of(*, as_json: bool = False, quiet: bool = False) -> "Console":
     """Where a verb says what it does."""
     from importer.console import Console

@@ -124,6 +124,8 @@ class Code(StrEnum):
     NO_SCOPES = "no_scopes"
     NO_ACCESS_TOKEN = "no_access_token"  # noqa: S105 - the name of a problem
     NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a problem
+    NO_PROVIDER_APP = "no_provider_app"
+    OTHER_CLIENT = "other_client"
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a problem
     # send
     API_REJECTED = "api_rejected"

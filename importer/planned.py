@@ -21,6 +21,7 @@ class PlannedRow:
     key: bytes
     facts: RowFacts
     refresh_digest: bytes | None
+    client_id: str | None = None
     entry: Entry | None = None
 
     @property

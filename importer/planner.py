@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from importer.api.wire import Digests, body_of
-from importer.catalog import Catalog, Severity, may_be_named
+from importer.catalog import Severity, may_be_named
+from importer.catalog.judge import Judge
 from importer.conflicts import Conflicts
 from importer.decide import Decision, Only, RowFacts, decide, decide_once_there, masks, whole_mask
 from importer.errors import SourceError, SourceLost
@@ -52,14 +53,14 @@ class Planner:
         spool: Spool,
         digests: Digests,
         policy: PlanPolicy,
-        catalog: Catalog | None = None,
+        judge: Judge | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        """`ledger` is None where there is none yet: then every row is new. Without a catalog less is checked.
+        """`ledger` is None where there is none yet: then every row is new. Without a `judge` less is checked.
 
         `notes` are things to say that were found before the first row.
         """
-        self._catalog = catalog or Catalog({})
+        self._judge = judge or Judge()
         self._now = datetime.now(UTC)
         self._said = notes
         self.sources = inputs.sources
@@ -204,6 +205,7 @@ class Planner:
                 digests.identity(row.request.identity),
                 RowFacts(digests.fingerprint(row.request), row.request.auth_scheme),
                 digests.refresh_token(row.request),
+                row.client_id,
             )
             for row in mapped
             if row.request is not None
@@ -222,15 +224,15 @@ class Planner:
         if taint is not None and decision.action is Action.POST:
             out.refuse(row.place, row.identity, [taint], kind="enter")
             return
-        if decision.action in (Action.POST, Action.PATCH) and self._catalog_refuses(out, row):
+        if decision.action in (Action.POST, Action.PATCH) and self._judge_refuses(out, row, decision.action):
             return
         out.decide(row, decision.action, decision.kind)
         if decision.issue:
             out.problems.append(ProblemRow(row.place, row.identity, decision.issue))
 
-    def _catalog_refuses(self, out: Verdicts, row: PlannedRow) -> bool:
+    def _judge_refuses(self, out: Verdicts, row: PlannedRow, action: Action) -> bool:
         """Hold a row that is to be sent against its provider: errors refuse it, warnings are noted."""
-        errors, warnings = self._objections(row)
+        errors, warnings = self._objections(row, action)
         if errors:
             # a name that nobody knows and that could be a key is neither stored nor shown
             hidden = errors[0].code is Code.UNKNOWN_PROVIDER and not may_be_named(row.identity.provider)
@@ -240,9 +242,10 @@ class Planner:
         out.warnings += [ProblemRow(row.place, row.identity, issue) for issue in warnings]
         return False
 
-    def _objections(self, row: PlannedRow) -> tuple[list[Issue], list[Issue]]:
-        """What the catalog has against a row: errors (with --strict all of it), and warnings."""
-        findings = self._catalog.check(row.request, now=self._now)
+    def _objections(self, row: PlannedRow, action: Action) -> tuple[list[Issue], list[Issue]]:
+        """What its provider has against a row: errors (with --strict all of it), and warnings."""
+        post = action is not Action.PATCH
+        findings = self._judge.check(row.request, now=self._now, client_id=row.client_id, post=post)
         if not findings:
             return [], []
         column_of = self._mappers[row.place.source_no].column_of
@@ -264,7 +267,7 @@ class Planner:
             whole_mask=whole_mask(row.facts),
             once_there=self._once_there(row) if action is Action.LOOK else None,
             unsure=bool(entry and entry.op_fingerprint),
-            objections=self._objections(row)[0] if action is Action.LOOK else (),
+            objections=self._objections(row, action)[0] if action is Action.LOOK else (),
             doubt=bool(entry and entry.doubt),
             settle_at=(entry and entry.settle_at) or 0.0,
         )

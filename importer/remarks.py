@@ -79,24 +79,6 @@ GONE = Issue(
 )  # fmt: skip
 
 
-def exists(found: Found) -> Issue:
-    """A connection is there, and the policy says that this is an error."""
-    return Issue(
-        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
-        'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
-    )  # fmt: skip
-
-
-def nearly(found: Found) -> Issue:
-    """A connection is there under refs that may be this row's: a person has to say."""
-    return Issue(
-        "", Code.EXISTS,
-        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
-        "If it is, write the refs as they are there. If it is another customer's, import that customer's row too.",
-        Stage.SEND,
-    )  # fmt: skip
-
-
 def cannot_update(found: Found) -> Issue:
     """A connection is there, is to be updated, and is of a kind that the API cannot update."""
     return Issue(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from importer.decide import Only
 from importer.errors import ImporterError, LedgerLost
@@ -35,11 +35,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What only a command line says: how much of the source, which checks, and a yes given beforehand."""
+    """What only a command line says: how much of the source, which checks, and a yes given beforehand.
+
+    `checks` None is the habit of the verb: `run` looks at the platform first, `plan` does not.
+    """
 
     only: Only = "all"
     rows: int | None = None
-    checks: str = "online"
+    checks: Literal["online", "offline"] | None = None
     strict: bool = False
     yes: bool = False
 

@@ -15,7 +15,7 @@ from importer.api.wire import patch_of
 from importer.clock import Clock
 from importer.decide import NOT_KNOWN
 from importer.errors import ImporterError
-from importer.existing import Existing, Found, said_of
+from importer.existing import Existing, Found, exists, exists_nearly, said_of
 from importer.jobs import STALE_S, Job
 from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
@@ -27,11 +27,9 @@ from importer.remarks import (
     UNKNOWN,
     cannot_update,
     double,
-    exists,
     failed,
     is_retryable,
     issues_of,
-    nearly,
     other_refs,
 )
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
@@ -190,9 +188,9 @@ class Sender:
         for one in near:
             if await self._writer.holder_of(one.id) is None:
                 if job.action is Action.LOOK:
-                    self._end(job, Outcome.UNKNOWN, [nearly(one)])
+                    self._end(job, Outcome.UNKNOWN, [exists_nearly(one)])
                 else:
-                    self.reject(job, [nearly(one)])
+                    self.reject(job, [exists_nearly(one)])
                 return True
         return False
 

@@ -216,6 +216,35 @@ class Spool:
         """How many warnings there are."""
         return int(self._db.execute("SELECT count(*) FROM warnings").fetchone()[0])
 
+    def posts(self) -> Iterator[SpooledRow]:
+        """The rows that are to be posted, in order; while they are read, what was decided about them may change."""
+        at = (-1, -1)
+        while batch := self._db.execute(
+            "SELECT * FROM rows WHERE action = ? AND (source_no, row) > (?, ?) ORDER BY source_no, row LIMIT 1000",
+            (int(Action.POST), *at),
+        ).fetchall():
+            yield from map(_row, batch)
+            at = batch[-1][:2]
+
+    def to_post(self) -> dict[str, int]:
+        """For each provider, how many rows are to be posted."""
+        return dict(
+            self._db.execute(
+                "SELECT provider, count(*) FROM rows WHERE action = ? GROUP BY provider ORDER BY provider",
+                (int(Action.POST),),
+            ).fetchall()
+        )
+
+    def rows_with(self, code: Code) -> dict[str, int]:
+        """For each provider, how many rows have a problem or a warning of this code."""
+        found = self._db.execute(
+            "SELECT provider, count(*) FROM rows r JOIN (SELECT source_no, row FROM problems WHERE code = :code"
+            " UNION SELECT source_no, row FROM warnings WHERE code = :code) p"
+            " ON r.source_no = p.source_no AND r.row = p.row GROUP BY provider ORDER BY provider",
+            {"code": code},
+        )
+        return dict(found.fetchall())
+
     def rows(self) -> Iterator[SpooledRow]:
         """Every row, in order."""
         for row in self._db.execute("SELECT * FROM rows ORDER BY source_no, row"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from importer.decide import Decision
 from importer.errors import ConfigError, Exit, ImporterError
+from importer.online import PreflightSummary
 from importer.outcomes import Code, Issue, Outcome
 from importer.records import Place
 from importer.spool import TO_SEND, Action, ProviderRows, Spool, Table
@@ -59,6 +60,8 @@ class PlanSummary:
     complete: bool = True
     skipped: int = 0
     """Rows of other types, which a preset leaves out: they are read, and in no report."""
+    online: PreflightSummary | None = None
+    """What the platform said, where it was asked."""
 
     @property
     def known(self) -> int:
@@ -94,6 +97,7 @@ class PlanSummary:
             "common_warnings": [common.as_json() for common in self.common_warnings],
             "notes": list(self.notes),
             "samples": list(self.samples),
+            **({"online": self.online.as_json()} if self.online else {}),
         }  # fmt: skip
 
 

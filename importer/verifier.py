@@ -13,12 +13,12 @@ from itertools import islice
 from typing import Any
 
 from importer.errors import Exit, ImporterError
-from importer.existing import Existing, Found
+from importer.existing import Existing, Found, exists_nearly
 from importer.ledger.base import Entry, Forget, Ledger, Move, Result
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State
 from importer.records import Place
-from importer.remarks import double, nearly, other_refs
+from importer.remarks import double, other_refs
 from importer.retry import Wait, until_done
 from importer.session import Session
 
@@ -204,7 +204,7 @@ class Verifier:
         self._counts["unknown"] += 1
         issue = _STILL_UNKNOWN
         if other:
-            issue = other_refs(other.id) if other.id == entry.connection_id else nearly(other)
+            issue = other_refs(other.id) if other.id == entry.connection_id else exists_nearly(other)
         self._report(writer, entry, Outcome.UNKNOWN, issue)
 
     async def _refresh_one(self, writer: LedgerWriter, entry: Entry, found: Found) -> None:

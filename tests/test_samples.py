@@ -101,6 +101,8 @@ NOT_IN_A_SAMPLE = {
     Code.STALE: "takes a ledger in which these credentials were replaced",
     Code.ROLLED_BACK: "takes a ledger with a rollback",
     Code.MISSING: "takes a ledger in which verify missed the connection",
+    Code.NO_PROVIDER_APP: "takes a project without a provider app: tests/test_preflight.py",
+    Code.OTHER_CLIENT: "takes a project whose provider app has another client: tests/test_preflight.py",
     **dict.fromkeys(
         (
             Code.DEFAULT_INPUT,
@@ -331,7 +333,7 @@ def test_the_parquet_is_what_its_script_makes_of_the_csv() -> None:
 
 @pytest.mark.parametrize("first", ["csv", "parquet"])
 def test_csv_and_parquet_spell_the_same_credentials(first: str, tmp_path: Path) -> None:
-    """Whichever comes second finds every row unchanged, and only the project and the catalog are read."""
+    """Whichever comes second finds every row unchanged, and only project, catalog and provider apps are read."""
     second = {"csv": "parquet", "parquet": "csv"}[first]
     with Sandbox() as box:
         importer.run(config_of(f"connections.{first}", box, tmp_path), env=box.environment())
@@ -340,8 +342,9 @@ def test_csv_and_parquet_spell_the_same_credentials(first: str, tmp_path: Path) 
 
         assert {outcome: n for outcome, n in again.outcomes.items() if n} == {"unchanged": 24}
         assert again.exit_code == 0
-        assert box.requests.total - before == 2
-        assert box.requests.kinds["project"] == box.requests.kinds["providers"] == 2
+        assert box.requests.total - before == 3
+        kinds = box.requests.kinds
+        assert kinds["project"] == kinds["providers"] == kinds["provider_apps"] == 2
         assert box.count() == 24
 
 

@@ -45,6 +45,10 @@ class Catalog:
     def __len__(self) -> int:
         return len(self._infos)
 
+    def __contains__(self, provider: str) -> bool:
+        """Whether it has a provider of this name, be it one whose entry could not be read."""
+        return provider in self._infos or provider in self._unread
+
     @property
     def providers(self) -> tuple[str, ...]:
         """The keys of all providers that could be read, sorted."""

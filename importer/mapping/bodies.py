@@ -12,6 +12,9 @@ KEY = ("provider", "groupRef", "consumerRef")
 OPEN = (*KEY, "groupName", "consumerName")
 """Fields that are shown and stored as they are."""
 
+CLIENT_ID = "providerApp.clientId"
+"""The client that a row's tokens were issued to: no part of the body, but compared with the project's provider app."""
+
 _TOKENS = ("oauth2AuthorizationCode.accessToken", "oauth2AuthorizationCode.refreshToken")
 
 Columns = dict[str, list[Any]]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from importer.api.models import GenerateRequest
 from importer.errors import ConfigError
 from importer.fields import FieldSpec, RowFilter
-from importer.mapping.bodies import KEY, Columns, bodies
+from importer.mapping.bodies import CLIENT_ID, KEY, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
 from importer.mapping.cells import Fault
 from importer.mapping.ciphertext import refuse_unusable
@@ -31,7 +31,10 @@ _EMPTY = Fault(Code.MISSING_VALUE, "this is empty, and every row needs it", "Fil
 
 @dataclass(frozen=True, slots=True)
 class MappedRow:
-    """A row as a request, or with all its issues at once. The refs are safe to show: "" where missing or refused."""
+    """A row as a request, or with all its issues at once. The refs are safe to show: "" where missing or refused.
+
+    `client_id` is the client that its tokens were issued to, where the source knows it: not sent, and not shown.
+    """
 
     row: int
     request: GenerateRequest | None
@@ -39,6 +42,7 @@ class MappedRow:
     provider: str
     group_ref: str
     consumer_ref: str
+    client_id: str | None = None
 
 
 class Mapper:
@@ -95,12 +99,16 @@ class Mapper:
         # a refused ref is not shown, whatever it is
         key = [[text if isinstance(text, str) else "" for text in columns[path]] for path in KEY]
         request_bodies = bodies(columns, self._schemes, [choice.scheme for choice in choices])
-        return [
+        rows = [
             MappedRow(row, None, tuple(problems[position]), *refs)
             if position in problems
             else self._validated(row, body, *refs)
             for position, (row, body, *refs) in enumerate(zip(chunk.rows, request_bodies, *key, strict=True))
         ]
+        if CLIENT_ID not in columns:
+            return rows
+        clients = zip(rows, columns[CLIENT_ID], strict=True)
+        return [replace(row, client_id=text) if isinstance(text, str) else row for row, text in clients]
 
     def _look_for_the_expected(self, columns: Columns) -> None:
         for path in list(self._expected):

@@ -29,7 +29,7 @@ GROUPS = (
 )  # fmt: skip
 """Columns with the customer's organisation, which none of the stores knows: an export may have been joined with it."""
 
-_CREDENTIALS = ("apiKey", ".token", ".username", ".clientId")
+_CREDENTIALS = ("apiKey", ".token", ".username", "Credentials.clientId")
 """How the paths of credentials end."""
 
 

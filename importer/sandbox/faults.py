@@ -32,6 +32,7 @@ NONE = "none"
 SCRIPTED: Mapping[str, frozenset[str]] = {
     NONE: KINDS,
     "401": KINDS,  # the key is refused, this once
+    "403": KINDS,  # the key has no right to this
     "422_retryable": _WRITES,  # refused, and the problem says that it may be tried again
     "429_wait": KINDS,  # refused for pace; Retry-After: 3
 }

@@ -22,6 +22,7 @@ _REFUSING = {
     "503_retryable": (503, True),
     "503_retryable_after_commit": (503, True),
     "401": (401, False),
+    "403": (403, False),
     "422_retryable": (422, True),
 }
 """Fault -> status and `retryable`. A 500 leaves it out: such a server does not know what it has done."""
@@ -39,7 +40,7 @@ class Api:
         self._created, self.api_key, self._dice = now(), api_key, dice
         self.patches: list[dict[str, Any]] = []
         self._bucket, self._retry_after = bucket, retry_after
-        self.provider_apps = [self._provider_app(provider) for provider in catalog.AUTH_CODE_PROVIDERS]
+        self.provider_apps = [self.provider_app(provider) for provider in catalog.AUTH_CODE_PROVIDERS]
 
     def application(self) -> web.Application:
         """The routes, for an aiohttp runner."""
@@ -169,8 +170,9 @@ class Api:
         names = {"id": self.project_id, "name": self.project, "appName": self.project}
         return {**names, "orgId": "sandbox-org", "createTime": self._created}
 
-    def _provider_app(self, provider: str) -> dict[str, Any]:
-        names = {"id": f"app-{provider}", "provider": provider, "clientId": f"fake-client-{provider}"}
+    def provider_app(self, provider: str, client_id: str | None = None) -> dict[str, Any]:
+        """A provider app as GET provider-apps shows it."""
+        names = {"id": f"app-{provider}", "provider": provider, "clientId": client_id or f"fake-client-{provider}"}
         return {**names, "projectId": self.project_id, "createTime": self._created}
 
     async def _show_connections(self, _request: web.Request) -> web.Response:

@@ -144,6 +144,17 @@ class Sandbox(AbstractContextManager["Sandbox"]):
     def provider_apps(self, apps: list[dict[str, Any]]) -> None:
         self._api.provider_apps = apps
 
+    def add_app(self, provider: str, client_id: str | None = None) -> None:
+        """Somebody added a provider app; without `client_id`, with that of the apps it starts with."""
+        self.provider_apps = [*self.provider_apps, self._api.provider_app(provider, client_id)]
+
+    def remove_app(self, provider: str) -> None:
+        """Somebody removed the provider app; KeyError if there is none."""
+        left = [app for app in self.provider_apps if app["provider"] != provider]
+        if len(left) == len(self.provider_apps):
+            raise KeyError(provider)
+        self.provider_apps = left
+
     def connections(
         self, group_ref: str | None = None, *, provider: str | None = None, consumer_ref: str | None = None
     ) -> list[dict[str, Any]]:
