@@ -518,18 +518,19 @@ def test_what_a_server_gives_beyond_the_filter_is_handed_on_and_sorted_out_by_wh
         for no, (group, consumer) in enumerate(others)
     ]
 
-    async def talk(client: ConnectionsClient) -> tuple[int, list[str]]:
+    async def talk(client: ConnectionsClient) -> tuple[int, list[str], list[str]]:
         existing = Existing(client, Backoff(), Clock())
         try:
             answer = await client.find(ADA)
             looked = await existing.look(ADA)
         finally:
             existing.close()
-        return len(answer.value or []), [found.id for found in looked or []]
+        assert looked is not None
+        return len(answer.value or []), [found.id for found in looked.mine], [found.id for found in looked.near]
 
     async def answers(server: Server, peer: Peer) -> None:
         while True:
             await server.read(peer)
             await peer.send(response(200, said))
 
-    assert against(answers, talk)[0] == (4, ["c-3"])
+    assert against(answers, talk)[0] == (4, ["c-3"], ["c-2"])
