@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 import pandas as pd
@@ -18,15 +18,14 @@ from importer.outcomes import Code, Issue, Stage
 from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import check_header
 from importer.sources.files import (
-    Location,
     as_text,
     is_unicode,
     open_bytes,
     seems_to_be,
-    stamp,
     unpacked,
     unreadable,
 )
+from importer.sources.text import TextSource
 
 FIELD_LIMIT = 1024 * 1024
 """Characters in a field; the API takes no credential of this size."""
@@ -39,14 +38,8 @@ _JOINED = "Check the quotes in these lines: one that is opened and not closed jo
 DELIMITERS = ",;\t|"
 
 
-class DelimitedSource:
+class DelimitedSource(TextSource["_Pass"]):
     """A delimited text file, or a stream (standard input, a pipe) that is read once."""
-
-    def __init__(self, name: str, path: Location | None) -> None:
-        self.name = name
-        self.repeatable = path is not None and path.is_file()
-        self._path = path
-        self._stream: _Pass | None = None
 
     def columns(self) -> list[str]:
         """The header's names, without the blanks around them. What was read of a stream is kept for `chunks`."""
@@ -65,18 +58,6 @@ class DelimitedSource:
             raise SourceError(f"{self.name} can be read only once", hint="Write it to a file and name that.")
         with reading:
             yield from reading.chunks(size)
-
-    def close(self) -> None:
-        """Close the stream, where it is one; one that is being read is closed by its reader.
-
-        A reader that waits for a pipe which nobody fills holds the stream's lock: to close it would wait as long.
-        """
-        if self._stream is not None and not self._stream.spent:
-            self._stream.close()
-
-    def stamp(self) -> Hashable:
-        """What tells this content of the file from another; None for a stream."""
-        return stamp(self._path) if self._path and self.repeatable else None
 
     def _begin(self) -> "_Pass":
         if self._stream is not None:

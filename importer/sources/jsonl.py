@@ -8,7 +8,7 @@ fields. Of a stream they are those of its first rows: a later row with another f
 import json
 import weakref
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import TextIOWrapper
@@ -22,7 +22,8 @@ from importer.errors import SourceError
 from importer.outcomes import Code, Issue, Stage
 from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import is_data
-from importer.sources.files import Location, as_text, is_unicode, open_bytes, stamp, unpacked, unreadable
+from importer.sources.files import Location, as_text, is_unicode, open_bytes, unpacked, unreadable
+from importer.sources.text import TextSource
 
 LINE_LIMIT = 1024 * 1024
 """Characters in a line of JSON Lines; the API takes no credential of this size."""
@@ -40,7 +41,7 @@ Row = dict[str, Any] | Issue
 """A row's cells by name, or what is wrong with it."""
 
 
-class JsonSource:
+class JsonSource(TextSource["_Pass"]):
     """A file of JSON, or a stream (standard input, a pipe) that is read once.
 
     Named `.jsonl` or `.ndjson` it holds lines. Else what it begins with decides: a list, an object that fills the
@@ -48,10 +49,7 @@ class JsonSource:
     """
 
     def __init__(self, name: str, path: Location | None) -> None:
-        self.name = name
-        self.repeatable = path is not None and path.is_file()
-        self._path = path
-        self._stream: _Pass | None = None
+        super().__init__(name, path)
         self._columns: list[str] | None = None
 
     def columns(self) -> list[str]:
@@ -78,18 +76,6 @@ class JsonSource:
             yield from reading.chunks(size, columns)
         finally:
             reading.close()
-
-    def close(self) -> None:
-        """Close the stream, where it is one; one that is being read is closed by its reader.
-
-        A reader that waits for a pipe which nobody fills holds the stream's lock: to close it would wait as long.
-        """
-        if self._stream is not None and not self._stream.spent:
-            self._stream.close()
-
-    def stamp(self) -> Hashable:
-        """What tells this content of the file from another; None for a stream."""
-        return stamp(self._path) if self._path and self.repeatable else None
 
     def _begin(self) -> "_Pass":
         if self._stream is not None:
