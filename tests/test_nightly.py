@@ -717,16 +717,16 @@ def test_in_one_pass_changes_wait_for_the_end_of_the_source(
     home: Path, sandbox: Sandbox, importer: Importer, shell: Importer
 ) -> None:
     """A fifth of all is not reached, though more than a fifth of the first chunk has changed."""
-    rows = [key_row(n) for n in range(8_000)]
+    rows = [key_row(n) for n in range(5_600)]
     write_csv(home / "rows.csv", rows)
     assert importer("run", "rows.csv").exit_code == 0
-    changed = [key_row(n, api_key=f"fake-newer-{n}") for n in range(1_200)] + rows[1_200:]
+    changed = [key_row(n, api_key=f"fake-newer-{n}") for n in range(1_050)] + rows[1_050:]
     stdin = write_csv(home / "rows.csv", [*changed, key_row(9_000)]).read_text()
 
     assert shell("run", "-", stdin=stdin).exit_code == 0
 
-    assert len(sandbox.patches()) == 1_200
-    assert sandbox.count() == 8_001
+    assert len(sandbox.patches()) == 1_050
+    assert sandbox.count() == 5_601
 
 
 def test_in_one_pass_new_rows_are_sent_and_a_mass_change_is_not_however_often_it_is_tried(
