@@ -1,4 +1,4 @@
-"""How fast: a policy that is a pure function, and one pacer that every request of a run passes through.
+"""One pacer that every request of a run passes through; how fast, a policy says (`pace.py`).
 
 The pacer hands off one start at a time and reads the rate anew at each, so a change or a hold is felt by all workers
 at once. Semaphore-like limiters hand out a second's worth together (a measured one let 39 of 20 through).
@@ -9,203 +9,17 @@ import math
 import random
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from importer.api.problems import Answer, Fate
 from importer.clock import Clock
 from importer.errors import ApiRefused, ImporterError
+from importer.pace import UNLIMITED, RatePolicy, Seen
 
-UNLIMITED = float("inf")
 PROBE_AFTER = 10
 """Failed requests in a row after which all workers hold and one probe goes alone."""
 
 CATCH_UP_S = 0.05
 """A start that comes late (timers round to a millisecond) may be made good within this time, within the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What happened since the policy was asked last; times in seconds, without those of a hold.
-
-    `refused` is for pace, and only of a request that started after the last step back: what one limit refused together
-    is one refusal. `accepted` counts the other answers to such requests, `fastest_s` is the least latency among them.
-    `hold_s` is what the refusal asks to wait, `latency_s` how long it took.
-    """
-
-    elapsed_s: float
-    started: int = 0
-    accepted: int = 0
-    fastest_s: float = math.inf
-    refused: bool = False
-    hold_s: float = 0.0
-    latency_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """The memory of latencies: the least so far, and the least of the `answers` of the last `elapsed_s` seconds."""
-
-    floor_s: float = math.inf
-    fastest_s: float = math.inf
-    answers: int = 0
-    elapsed_s: float = 0.0
-
-    @property
-    def has_grown(self) -> bool:
-        """Whether even the quickest answer took far longer than one can: requests queue somewhere."""
-        return self.fastest_s > 2 * self.floor_s + 0.05
-
-    def after(self, seen: Seen) -> "Latency":
-        """With what was seen since."""
-        return Latency(
-            self.floor_s,
-            min(self.fastest_s, seen.fastest_s),
-            self.answers + seen.accepted,
-            self.elapsed_s + seen.elapsed_s,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What a policy decides, `rate` in requests per second, and the memory from which it decides next."""
-
-    rate: float
-    good: float | None = None
-    """The pace that holds, as far as is known; None until a limit has shown itself."""
-    settled: bool = False
-    """The last two refusals found the same limit."""
-    quiet_s: float = 0.0
-    """Seconds since the last step back in which the pace was really used."""
-    span_s: float = 0.0
-    """Seconds since a moment at which the server had nothing to give, `accepted` requests ago."""
-    accepted: int = 0
-    hold_s: float = 0.0
-    """What the last refusal asked to wait."""
-    latency: Latency = Latency()
-
-
-class RatePolicy(Protocol):
-    """Decides how fast requests start: state in, state out."""
-
-    def first(self, known: float | None = None) -> Pace:
-        """The pace to begin with; `known` is the one that held when the limit was met last."""
-
-    def next(self, pace: Pace, seen: Seen) -> Pace:
-        """The pace from now on."""
-
-
-@dataclass(frozen=True, slots=True)
-class FixedRate:
-    """The rate it was given, whatever happens; `UNLIMITED` is one too."""
-
-    rate: float
-
-    def first(self, known: float | None = None) -> Pace:  # noqa: ARG002 - the protocol's
-        """The rate."""
-        return Pace(self.rate)
-
-    def next(self, pace: Pace, seen: Seen) -> Pace:  # noqa: ARG002 - the protocol's
-        """The same again."""
-        return pace
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptiveRate:
-    """Finds a limit nobody published, and finds it again when it has changed.
-
-    The rate grows until a limit shows itself, steps back to what was accepted, rests there, and then rises, slowly at
-    first and ever faster: a limit that is where it was is met gently, one that has gone up is soon reached.
-    """
-
-    start: float = 10.0
-    least: float = 0.5
-    most: float = 5000.0
-    growth: float = 4.0
-    """Times a second, until the first refusal."""
-    overshoot: float = 0.55
-    """What is left of the rate after that one: it comes when the rate has long passed the limit, and a burst is used."""
-    back: float = 0.75
-    """What is left of the rate after a refusal, if not more was accepted."""
-    below: float = 0.98
-    """So much of what was accepted is the next pace: at the limit itself, rounding would be refused."""
-    burst_s: float = 0.25
-    """A guess: after a hold the server lets through so many seconds' worth at once, which says nothing of its pace."""
-
-    def first(self, known: float | None = None) -> Pace:
-        """Where it was left, else slowly."""
-        return Pace(known or self.start, known)
-
-    def next(self, pace: Pace, seen: Seen) -> Pace:
-        """A step back after a refusal or when latency has grown; else on, while the pace is really used."""
-        used_s = seen.elapsed_s if seen.started + 1 >= 0.9 * pace.rate * seen.elapsed_s else 0.0
-        pace = replace(
-            pace,
-            quiet_s=pace.quiet_s + used_s,
-            span_s=pace.span_s + used_s,
-            accepted=pace.accepted + seen.accepted,
-            latency=pace.latency.after(seen),
-        )
-        if seen.refused:
-            return self._refused(pace, seen)
-        if pace.latency.answers >= 10 and pace.latency.elapsed_s >= 0.5:
-            pace = self._weighed(pace)
-        return replace(pace, rate=self._risen(pace, used_s)) if used_s else pace
-
-    def _refused(self, pace: Pace, seen: Seen) -> Pace:
-        """Back to what the server let through since it last had nothing to give: between the two, that is its limit."""
-        burst = self.burst_s * pace.rate * min(1.0, pace.hold_s)
-        allowed = max(0.0, pace.accepted - burst) / max(pace.span_s - seen.latency_s, 1e-3)
-        least = (self.back if pace.good else self.overshoot) * pace.rate
-        below = 1.0 if seen.hold_s else self.below
-        good = max(self.least, below * min(pace.rate, max(least, allowed)))
-        # refusals close together are one stretch without anything to give: the longer it is, the better it is measured
-        again = pace.quiet_s < 1.0 and not seen.hold_s and not pace.hold_s
-        return replace(
-            pace,
-            rate=good,
-            good=good,
-            settled=pace.good is not None and abs(good - pace.good) < 0.05 * pace.good,
-            quiet_s=0.0,
-            span_s=pace.span_s if again else 0.0,
-            accepted=pace.accepted if again else 0,
-            hold_s=seen.hold_s,
-            latency=Latency(pace.latency.floor_s),
-        )
-
-    def _weighed(self, pace: Pace) -> Pace:
-        """A step back to less than what is answered, where latency has grown."""
-        latency = pace.latency
-        if not latency.has_grown:
-            return replace(pace, latency=Latency(min(latency.floor_s, latency.fastest_s)))
-        rate = max(self.least, 0.85 * min(pace.rate, latency.answers / latency.elapsed_s))
-        # where a lower pace brings no lower latency, it is not ours: each step back makes it a little more the usual one
-        return replace(
-            pace, rate=rate, good=rate, settled=False, quiet_s=0.0, hold_s=0.0, latency=Latency(1.25 * latency.floor_s)
-        )
-
-    def _risen(self, pace: Pace, used_s: float) -> float:
-        if pace.good is None:
-            return min(self.most, pace.rate * self.growth**used_s)
-        held_s = min(1.0, pace.hold_s)
-        rising_s = pace.quiet_s - self._rest_s(pace, pace.good)
-        eps, tau_s = 0.02 - 0.01 * held_s, 1 + held_s
-        rise = eps * math.expm1(min(rising_s / tau_s, 20.0)) if rising_s > 0 else 0.0
-        return min(self.most, pace.good * (1 + rise))
-
-    def _rest_s(self, pace: Pace, good: float) -> float:
-        """Seconds at the pace that holds, before it rises again.
-
-        A refusal that makes everybody wait costs the more the faster the pace is, and a burst gives the smaller part of
-        it back: at 40/s, to ask is cheap; at 120/s, one second of waiting is worth 18 s of rest.
-        """
-        return 1.0 + (pace.hold_s * min(30.0, good**2 / 800) if pace.settled else 0.0)
-
-
-def rate_policy(setting: float | str) -> RatePolicy:
-    """The policy for `limits.rate`: a number of requests per second, `auto` or `unlimited`."""
-    if setting == "auto":
-        return AdaptiveRate()
-    return FixedRate(UNLIMITED if setting == "unlimited" else float(setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +68,11 @@ class Pacer:
     def stopped(self) -> ImporterError | None:
         """Why no further request starts, once that is so."""
         return self._stopped
+
+    def recall(self, rate: float | None) -> None:
+        """Begin with the pace that held in an earlier run, if one is known and the policy makes use of it."""
+        self.pace = self._policy.first(rate)
+        self.rate = self.pace.rate
 
     @property
     def hold_s(self) -> float:
@@ -333,6 +152,8 @@ class Pacer:
             # what started at another pace says nothing of this one
             self._starts.clear()
             self._next_start += 1 / self.pace.rate - 1 / self.rate
+            if self.pace.rate < self.rate:
+                self._back_at = now
             self.rate = self.pace.rate
         self._step_at = max(now, self._hold_until)
         self._started, self._accepted, self._fastest_s = 0, 0, math.inf
