@@ -77,9 +77,11 @@ def fullest_second(times: Sequence[float]) -> int:
     return max(bisect_left(times, at + 1.0) - n for n, at in enumerate(times))
 
 
-def lines() -> list[str]:
+def lines() -> Iterator[str]:
     """Three fixed rates, then the hidden limit without and with Retry-After."""
-    return [*(_fixed(rate) for rate in RATES), *_auto(""), *_auto("1")]
+    yield from (_fixed(rate) for rate in RATES)
+    yield from _auto("")
+    yield from _auto("1")
 
 
 def _fixed(rate: int) -> str:

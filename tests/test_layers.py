@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conflicts",),
     ("planner", "events"),
     ("project", "reports", "inspection"),
-    ("sending", "session"),
+    ("sending", "session", "starter"),
     ("worker", "console"),
     ("runner", "status", "verifier", "undo"),
     ("commands", "provider_words", "options"),

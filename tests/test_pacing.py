@@ -7,14 +7,21 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from conftest import MovedClock
+from desk import token_row, write_csv
 
 from importer.api.problems import Answer, Fate
+from importer.commands import run
+from importer.config import load_config
 from importer.errors import ApiRefused, Exit
+from importer.events import Listener, Progress
 from importer.pace import UNLIMITED, AdaptiveRate, FixedRate, Latency, Pace, RatePolicy, Seen, rate_policy
 from importer.pacing import PROBE_AFTER, Pacer, Patience
+from importer.runner import RunOptions
+from importer.sandbox import Sandbox
 
 OK: Answer[object] = Answer(Fate.ANSWERED, 201)
 ROW_REFUSED: Answer[object] = Answer(Fate.ANSWERED, 422, retry_after_s=60.0)
@@ -653,3 +660,28 @@ def test_a_fixed_rate_begins_where_it_was_told_to(clock: MovedClock) -> None:
     paced.recall(118.0)
 
     assert paced.rate == 20.0
+
+
+def test_the_pace_that_was_found_is_where_the_next_run_begins(home: Path) -> None:
+    """The sandbox allows 60/s: the first run begins at 10/s and finds that out."""
+    write_csv(home / "rows.csv", [token_row(n) for n in range(200)])
+    (home / "config.toml").write_text('[source]\npaths = ["rows.csv"]\n[limits]\nrate = "auto"\n')
+
+    class Heard(Listener):
+        def __init__(self) -> None:
+            self.allowed: list[float] = []
+
+        def progress(self, progress: Progress) -> None:
+            self.allowed.append(progress.allowed)
+
+    def began_at(env: dict[str, str], rows: int | None) -> float:
+        heard = Heard()
+        summary = run(load_config(home / "config.toml", env), RunOptions(rows=rows), heard, env)
+        assert summary.exit_code == 0
+        return heard.allowed[0]
+
+    with Sandbox(rate=60.0, burst=5) as box:
+        first, second = (began_at(box.environment(), rows) for rows in (150, None))
+
+    assert first < 20.0
+    assert 30.0 <= second <= 70.0
