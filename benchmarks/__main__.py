@@ -6,9 +6,15 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import listing, memory, nightly, planning
+from benchmarks import listing, memory, nightly, pacing, planning
 
-ALL = {"memory": memory.lines, "nightly": nightly.lines, "listing": listing.lines, "planning": planning.lines}
+ALL = {
+    "memory": memory.lines,
+    "nightly": nightly.lines,
+    "listing": listing.lines,
+    "planning": planning.lines,
+    "pacing": pacing.lines,
+}
 
 
 def main(names: list[str]) -> None:

@@ -293,13 +293,15 @@ def init(path: Path, source: str | None, preset: str | None, provider: str | Non
     \b
     Example: importer init migration.toml --from tokens.csv
     """
-    from importer.inspection.screen import verdict
-    from importer.inspection.starter import init as init_
+    from importer.starter import init as init_
 
     found = init_(path, source, preset=preset, provider=provider)
     click.echo(f"wrote {path}")
-    for line in verdict(found) if found else ():
-        click.echo(line)
+    if found:
+        from importer.inspection.screen import verdict
+
+        for line in verdict(found):
+            click.echo(line)
     click.echo(f"next: edit it, then importer plan -c {path}")
     return Exit.DONE
 

@@ -21,7 +21,8 @@ from importer.events import Listener
 from importer.inputs import Inputs, open_inputs
 from importer.keys import read_key
 from importer.ledger import LedgerLock, Run, SqliteLedger
-from importer.pacing import UNLIMITED, FixedRate, Pacer, Patience
+from importer.pace import UNLIMITED, FixedRate
+from importer.pacing import Pacer, Patience
 from importer.planner import Planner, PlanPolicy
 from importer.preflight import Desk, Preflight, kept_ground, live_ground
 from importer.project import fetch_catalog

@@ -16,7 +16,7 @@ from importer.errors import ImporterError
 from importer.events import Listener, Progress
 from importer.ledger.base import Result
 from importer.outcomes import Outcome
-from importer.pacing import UNLIMITED
+from importer.pace import UNLIMITED
 from importer.records import Target
 from importer.spool import ProviderRows
 from importer.summary import CommonProblem, PlanSummary, RunSummary

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from importer.api.models import AuthScheme
 from importer.ledger.base import Entry
 from importer.outcomes import Code, Issue, Stage, State
-from importer.records import Fingerprint
+from importer.records import AuthScheme, Fingerprint
 from importer.spool import Action
 
 Only = Literal["all", "new", "unfinished"]

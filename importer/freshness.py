@@ -1,8 +1,10 @@
 """How long the tokens of a row will serve: what a plan counts for each provider, before it is too late to ask."""
 
 from enum import IntFlag
+from typing import TYPE_CHECKING
 
-from importer.api.models import GenerateRequest
+if TYPE_CHECKING:
+    from importer.api.models import GenerateRequest
 
 SOON_S = 86_400.0
 """A token that ends within a day may be dead before the import is through."""
@@ -16,7 +18,7 @@ class Freshness(IntFlag):
     NO_REFRESH_TOKEN = 4
 
 
-def freshness(request: GenerateRequest, now: float) -> int:
+def freshness(request: "GenerateRequest", now: float) -> int:
     """The flags of a row at `now`, in seconds since the epoch; 0 where it has no authorization-code tokens."""
     tokens = request.oauth2_authorization_code
     if tokens is None:

@@ -1,87 +1,25 @@
-"""How fast: a policy that is a pure function, and one pacer that every request of a run passes through.
+"""One pacer that every request of a run passes through; how fast, a policy says (`pace.py`).
 
 The pacer hands off one start at a time and reads the rate anew at each, so a change or a hold is felt by all workers
 at once. Semaphore-like limiters hand out a second's worth together (a measured one let 39 of 20 through).
 """
 
 import asyncio
+import math
 import random
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from importer.api.problems import Answer, Fate
 from importer.clock import Clock
 from importer.errors import ApiRefused, ImporterError
+from importer.pace import UNLIMITED, RatePolicy, Seen
 
-UNLIMITED = float("inf")
 PROBE_AFTER = 10
 """Failed requests in a row after which all workers hold and one probe goes alone."""
 
 CATCH_UP_S = 0.05
 """A start that comes late (timers round to a millisecond) may be made good within this time, within the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaceState:
-    """What a policy decides from: the rate so far (requests/s) and what happened in the last `elapsed_s` seconds."""
-
-    rate: float
-    elapsed_s: float
-    started: int
-    refused: int
-
-
-class RatePolicy(Protocol):
-    """Decides the rate of the next second."""
-
-    @property
-    def first(self) -> float:
-        """Requests per second to begin with."""
-
-    def next_rate(self, state: PaceState) -> float:
-        """Requests per second from now on."""
-
-
-@dataclass(frozen=True, slots=True)
-class FixedRate:
-    """The rate it was given, whatever happens; `UNLIMITED` is one too."""
-
-    first: float
-
-    def next_rate(self, state: PaceState) -> float:  # noqa: ARG002 - the protocol's
-        """The same rate again."""
-        return self.first
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptiveRate:
-    """Finds a limit nobody published: additive increase, multiplicative decrease of the rate (Chiu and Jain, 1989).
-
-    One step back per step however many requests were refused in it, for they were refused by one limit. It rises
-    only while the pace it allows is really used.
-    """
-
-    first: float = 10.0
-    least: float = 0.5
-    most: float = 5000.0
-    back: float = 0.7
-    rise: float = 0.04
-
-    def next_rate(self, state: PaceState) -> float:
-        """A step back after a refusal, a small step up after a second that was used."""
-        if state.refused:
-            return max(self.least, state.rate * self.back)
-        if state.started >= 0.8 * state.rate * state.elapsed_s:
-            return min(self.most, state.rate + max(0.5, state.rate * self.rise))
-        return state.rate
-
-
-def rate_policy(setting: float | str) -> RatePolicy:
-    """The policy for `limits.rate`: a number of requests per second, `auto` or `unlimited`."""
-    if setting == "auto":
-        return AdaptiveRate()
-    return FixedRate(UNLIMITED if setting == "unlimited" else float(setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +35,16 @@ class Patience:
     cap_s: float = 60.0
 
 
+STEP_S = 0.1
+"""How often the policy is asked."""
+
+
 class Pacer:
     """Lets requests start: at the policy's rate, after every hold, and one by one while nothing answers."""
 
     def __init__(self, policy: RatePolicy, patience: Patience, clock: Clock) -> None:
-        self.rate = policy.first
+        self.pace = policy.first()
+        self.rate = self.pace.rate
         self.requests = 0
         self.throttled = 0
         self.held_for = ""
@@ -116,13 +59,20 @@ class Pacer:
         self._probe_out = False
         self._stopped: ImporterError | None = None
         self._step_at: float | None = None
-        self._step_started = self._step_refused = 0
+        self._back_at = -math.inf
+        self._started = self._accepted = 0
+        self._fastest_s = math.inf
         self._refused_since: float | None = None
 
     @property
     def stopped(self) -> ImporterError | None:
         """Why no further request starts, once that is so."""
         return self._stopped
+
+    def recall(self, rate: float | None) -> None:
+        """Begin with the pace that held in an earlier run, if one is known and the policy makes use of it."""
+        self.pace = self._policy.first(rate)
+        self.rate = self.pace.rate
 
     @property
     def hold_s(self) -> float:
@@ -182,7 +132,7 @@ class Pacer:
     def _start(self) -> bool:
         now = self._clock.steady()
         self.requests += 1
-        self._step_started += 1
+        self._started += 1
         self._probe_out = self._failures >= PROBE_AFTER
         if self.rate != UNLIMITED:
             self._starts.append(now)
@@ -193,14 +143,26 @@ class Pacer:
             self.held_for = ""
         return self._probe_out
 
-    def _step(self, now: float) -> None:
-        """Ask the policy once a second."""
+    def _step(self, now: float, refusal: Answer[object] | None = None) -> None:
+        """Ask the policy: every tenth of a second, and at once after a refusal."""
         if self._step_at is None:
             self._step_at = now
         elapsed_s = now - self._step_at
-        if elapsed_s >= 1.0:
-            self.rate = self._policy.next_rate(PaceState(self.rate, elapsed_s, self._step_started, self._step_refused))
-            self._step_at, self._step_started, self._step_refused = now, 0, 0
+        if elapsed_s < STEP_S and not refusal:
+            return
+        seen = Seen(max(0.0, elapsed_s), self._started, self._accepted, fastest_s=self._fastest_s)
+        if refusal:
+            seen = replace(seen, refused=True, hold_s=refusal.retry_after_s or 0.0, latency_s=refusal.latency_s)
+        self.pace = self._policy.next(self.pace, seen)
+        if self.pace.rate != self.rate:
+            # what started at another pace says nothing of this one
+            self._starts.clear()
+            self._next_start += 1 / self.pace.rate - 1 / self.rate
+            if self.pace.rate < self.rate:
+                self._back_at = now
+            self.rate = self.pace.rate
+        self._step_at = max(now, self._hold_until)
+        self._started, self._accepted, self._fastest_s = 0, 0, math.inf
 
     def heard(self, answer: Answer[object], probe: bool = False) -> None:
         """Take note of what came back for a request that got a slot: the pace, a hold, or a failure in a row.
@@ -215,12 +177,12 @@ class Pacer:
             self._probe_out = False
         elif probe or self._failures < PROBE_AFTER:
             self._failed(now)
-        if answer.status == 429:
-            self._refused(now)
-        elif answer.fate is Fate.ANSWERED:
-            self._refused_since = None
         if answer.retry_after_s and (answer.status == 429 or (answer.status or 0) >= 500):
             self._asked_to_wait(answer.retry_after_s, now)
+        if answer.status == 429:
+            self._refused(answer, now)
+        elif answer.fate is Fate.ANSWERED:
+            self._accepted_one(answer, now)
 
     def _failed(self, now: float) -> None:
         self._failures += 1
@@ -237,9 +199,18 @@ class Pacer:
             # full jitter would let probes go at once; half of it keeps a rhythm and still parts many machines
             self._hold(now + random.uniform(most_s / 2, most_s), "the API does not answer")  # noqa: S311
 
-    def _refused(self, now: float) -> None:
+    def _accepted_one(self, answer: Answer[object], now: float) -> None:
+        self._refused_since = None
+        if now - answer.latency_s > self._back_at:
+            self._accepted += 1
+            self._fastest_s = min(self._fastest_s, answer.latency_s)
+
+    def _refused(self, answer: Answer[object], now: float) -> None:
         self.throttled += 1
-        self._step_refused += 1
+        # those that were on their way at the last step back met the limit it was made for
+        if now - answer.latency_s > self._back_at:
+            self._step(now, answer)
+            self._back_at = now
         self._refused_since = self._refused_since or now
         if now - self._refused_since > self._patience.max_wait_s:
             self.stop(

@@ -23,7 +23,8 @@ from importer.existing import Existing, Found, exists, exists_nearly
 from importer.ledger.base import Ledger, ProblemRow
 from importer.online import PreflightSummary
 from importer.outcomes import Code, Issue, Stage, State
-from importer.pacing import Pacer, Patience, rate_policy
+from importer.pace import rate_policy
+from importer.pacing import Pacer, Patience
 from importer.project import fetch_catalog, find_apps, find_project
 from importer.records import Identity, Place
 from importer.retry import Backoff

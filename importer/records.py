@@ -1,6 +1,7 @@
-"""What a row is called: its place in a source, and the connection it stands for."""
+"""What a row is called: its place in a source, the connection it stands for, and how that signs in."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -13,6 +14,18 @@ class Identity(NamedTuple):
     provider: str
     group_ref: str
     consumer_ref: str
+
+
+class AuthScheme(StrEnum):
+    """How a connection signs in, in the words of `Connection.authScheme` (`custom` and `none` are ours)."""
+
+    API_KEY = "apiKey"
+    BASIC = "basic"
+    AUTHORIZATION_CODE = "oauth2/authorizationCode"
+    CLIENT_CREDENTIALS = "oauth2/clientCredentials"
+    PASSWORD = "oauth2/password"  # noqa: S105 - the name of a grant, not a password
+    CUSTOM = "custom"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

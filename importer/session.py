@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from importer.api.client import ConnectionsClient
 from importer.clock import Clock
 from importer.config import Config
-from importer.errors import Exit, ImporterError
+from importer.errors import Exit, ImporterError, LedgerLost
 from importer.jobs import STALE_S
 from importer.ledger import Run, SqliteLedger
-from importer.pacing import Pacer, Patience, rate_policy
+from importer.pace import rate_policy
+from importer.pacing import Pacer, Patience
 from importer.project import find_project
 from importer.records import Target
 from importer.retry import Backoff
@@ -84,7 +85,13 @@ async def open_session(
                 ledger.aim(session.target)
                 # a request may have left as much later than its intent, and have been on its way for so long
                 ledger.recover(clock.now(), STALE_S + max(retry.settle_s, config.api.timeout_s))
-                yield session
+                pacer.recall(ledger.pace())
+                try:
+                    yield session
+                finally:
+                    if pacer.pace.good:
+                        with suppress(LedgerLost):  # then the run has stopped for it
+                            ledger.remember_pace(pacer.pace.good, clock.now())
     except asyncio.CancelledError:
         if isinstance(pacer.stopped, Interrupted):  # a second signal, or the time of grace was over
             raise Interrupted(pacer.stopped.number, at_once=True) from None

@@ -15,7 +15,8 @@ from importer.jobs import Job
 from importer.ledger.base import Move
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import State
-from importer.pacing import UNLIMITED, Pacer
+from importer.pace import UNLIMITED
+from importer.pacing import Pacer
 from importer.records import Identity
 from importer.remarks import NOT_CHECKED, double
 from importer.retry import Wait, until_done

@@ -15,7 +15,8 @@ from importer.api.wire import Body, body_of, patch_of
 from importer.clock import Clock
 from importer.errors import LedgerLost
 from importer.existing import Existing
-from importer.pacing import PROBE_AFTER, UNLIMITED, FixedRate, Pacer, Patience
+from importer.pace import UNLIMITED, FixedRate
+from importer.pacing import PROBE_AFTER, Pacer, Patience
 from importer.records import Identity
 from importer.redaction import WITHHELD
 from importer.retry import Backoff

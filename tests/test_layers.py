@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
-    ("errors", "records", "outcomes", "redaction", "clock", "notes", "catalog.names", "catalog.quirks"),
+    ("errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
     ("fields", "scratch", "catalog.workspace", "online"),
     ("config", "presets", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness",),
@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conflicts",),
     ("planner", "events", "remarks"),
     ("project", "reports", "inspection"),
-    ("sending", "session", "preflight"),
+    ("sending", "session", "preflight", "starter"),
     ("worker", "console"),
     ("runner", "status", "verifier", "undo"),
     ("commands", "provider_words", "options"),

@@ -1,26 +1,27 @@
 """How fast requests start, on a clock that only sleeping moves: rate, hold, probe, stop."""
 
 import asyncio
+import heapq
+import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from conftest import MovedClock
+from desk import token_row, write_csv
 
 from importer.api.problems import Answer, Fate
+from importer.commands import run
+from importer.config import load_config
 from importer.errors import ApiRefused, Exit
-from importer.pacing import (
-    PROBE_AFTER,
-    UNLIMITED,
-    AdaptiveRate,
-    FixedRate,
-    Pacer,
-    PaceState,
-    Patience,
-    RatePolicy,
-    rate_policy,
-)
+from importer.events import Listener, Progress
+from importer.pace import UNLIMITED, AdaptiveRate, FixedRate, Latency, Pace, RatePolicy, Seen, rate_policy
+from importer.pacing import PROBE_AFTER, Pacer, Patience
+from importer.runner import RunOptions
+from importer.sandbox import Sandbox
 
 OK: Answer[object] = Answer(Fate.ANSWERED, 201)
 ROW_REFUSED: Answer[object] = Answer(Fate.ANSWERED, 422, retry_after_s=60.0)
@@ -409,115 +410,278 @@ def test_refusals_between_answers_end_nothing(clock: MovedClock) -> None:
     assert clock.time >= 3_000.0
 
 
-# --- the adaptive rate ---
+# --- the adaptive rate: the policy ---
+
+USED = Seen(elapsed_s=0.1, started=10, accepted=10, fastest_s=0.02)
+REFUSED = replace(USED, refused=True, latency_s=0.02)
+AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, span_s=5.0, accepted=500)
 
 
 @pytest.mark.parametrize(
-    ("state", "rate"),
+    ("pace", "seen", "rate"),
     [
-        # a refusal: one step back, however many there were
-        (PaceState(rate=10.0, elapsed_s=1.0, started=10, refused=1), 7.0),
-        (PaceState(rate=10.0, elapsed_s=1.0, started=10, refused=10), 7.0),
-        (PaceState(rate=100.0, elapsed_s=1.0, started=0, refused=1), 70.0),
-        (PaceState(rate=0.6, elapsed_s=1.0, started=1, refused=1), 0.5),
-        (PaceState(rate=0.5, elapsed_s=1.0, started=1, refused=1), 0.5),
-        # a second that was used: a small step up
-        (PaceState(rate=10.0, elapsed_s=1.0, started=10, refused=0), 10.5),
-        (PaceState(rate=10.0, elapsed_s=1.0, started=8, refused=0), 10.5),
-        (PaceState(rate=100.0, elapsed_s=1.0, started=100, refused=0), 104.0),
-        (PaceState(rate=10.0, elapsed_s=2.0, started=16, refused=0), 10.5),
-        (PaceState(rate=4_990.0, elapsed_s=1.0, started=4_990, refused=0), 5_000.0),
-        (PaceState(rate=5_000.0, elapsed_s=1.0, started=5_000, refused=0), 5_000.0),
-        # one that was not
-        (PaceState(rate=10.0, elapsed_s=1.0, started=7, refused=0), 10.0),
-        (PaceState(rate=10.0, elapsed_s=5.0, started=10, refused=0), 10.0),
-        (PaceState(rate=10.0, elapsed_s=1.0, started=0, refused=0), 10.0),
+        # before a limit has shown itself: four times as fast each second, if the pace is used
+        pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=50), 200.0, id="grows"),
+        pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=30), 100.0, id="grows only while it is used"),
+        pytest.param(Pace(4_000.0), replace(USED, elapsed_s=0.5, started=2_000), 5_000.0, id="grows to its most"),
+        pytest.param(Pace(100.0, span_s=3.0, accepted=90), REFUSED, 0.98 * 60.0, id="first refusal: far back"),
+        # a refusal: back to what was accepted since the server last had nothing to give, at the most a quarter
+        pytest.param(replace(AT_100, rate=120.0), REFUSED, 0.98 * 510 / 5.08, id="what was accepted"),
+        pytest.param(replace(AT_100, accepted=50), REFUSED, 0.98 * 75.0, id="a quarter"),
+        pytest.param(replace(AT_100, accepted=900), REFUSED, 0.98 * 100.0, id="never up"),
+        pytest.param(replace(AT_100, rate=400.0), REFUSED, 0.98 * 240.0, id="risen far: far back"),
+        pytest.param(Pace(0.5, good=0.5), replace(REFUSED, accepted=0), 0.5, id="least"),
+        # after a hold, what the server gives at once is no part of its pace
+        pytest.param(replace(AT_100, hold_s=1.0), REFUSED, 0.98 * (510 - 20) / 5.08, id="without the burst"),
+        # a rest, then up, slowly at first; not while the pace is not used
+        pytest.param(replace(AT_100, quiet_s=0.5), USED, 100.0, id="rests"),
+        pytest.param(replace(AT_100, quiet_s=2.3), USED, 103.436, id="rises"),
+        pytest.param(replace(AT_100, quiet_s=4.3), USED, 138.171, id="rises faster"),
+        pytest.param(replace(AT_100, quiet_s=4.3), replace(USED, started=3), 100.0, id="rises only while it is used"),
+        pytest.param(replace(AT_100, quiet_s=20.8, hold_s=1.0, settled=True), USED, 100.0, id="costly: a long rest"),
+        pytest.param(replace(AT_100, quiet_s=23.3, hold_s=1.0, settled=True), USED, 112.778, id="rises after it"),
+        pytest.param(replace(AT_100, quiet_s=2.3, hold_s=1.0), USED, 103.436, id="costly, but not settled"),
+        # latency that grows: back to less than what is answered
+        pytest.param(
+            replace(AT_100, latency=Latency(0.02, 0.1, 0.1, 30, 0.4)), replace(USED, fastest_s=0.15),
+            0.85 * 40 / 0.5, id="latency has grown",
+        ),
+        pytest.param(
+            replace(AT_100, quiet_s=0.0, latency=Latency(0.02, 0.08, 0.08, 30, 0.4)),
+            replace(USED, fastest_s=0.15), 100.0, id="latency has grown a little",
+        ),
+        pytest.param(
+            replace(AT_100, quiet_s=0.0, latency=Latency(0.02, 0.1, 0.1, 4, 0.4)),
+            replace(USED, accepted=5, fastest_s=0.15), 100.0, id="too few answers to say",
+        ),
     ],
-)
-def test_the_next_rate_is(state: PaceState, rate: float) -> None:
-    assert AdaptiveRate().next_rate(state) == pytest.approx(rate)
-    assert FixedRate(state.rate).next_rate(state) == state.rate
+)  # fmt: skip
+def test_the_next_rate_is(pace: Pace, seen: Seen, rate: float) -> None:
+    assert AdaptiveRate().next(pace, seen).rate == pytest.approx(rate, rel=1e-4)
+    assert FixedRate(pace.rate).next(pace, seen).rate == pace.rate
 
 
+def test_refusals_close_together_are_measured_as_one_stretch() -> None:
+    """120/s became 40/s: each refusal alone says nothing, all of them say 40."""
+    policy, pace = AdaptiveRate(), replace(AT_100, rate=120.0, good=120.0, accepted=600)
+    rates = [
+        (pace := policy.next(pace, Seen(0.05, int(pace.rate / 20), accepted=2, refused=True))).rate for _ in range(6)
+    ]  # fmt: skip
+
+    assert rates[-1] == pytest.approx(0.98 * 40.0, rel=0.05)
+
+
+def test_a_latency_that_a_lower_pace_does_not_lower_becomes_the_usual_one() -> None:
+    """The way to the server is longer today: after a few steps back it is no reason for more."""
+    policy, pace = AdaptiveRate(), replace(AT_100, latency=Latency(0.02))
+    for _ in range(600):
+        pace = policy.next(pace, Seen(0.1, int(pace.rate / 10) + 1, max(1, int(pace.rate / 10)), fastest_s=0.2))
+
+    assert pace.rate > 100.0
+
+
+# --- the adaptive rate: a simulation ---
+
+
+@dataclass
 class Limit:
-    """A token bucket of `rate` requests/s, one second's worth at most, that says how long to wait or does not."""
+    """A token bucket of `rate` requests/s and a burst, that says how long to wait or does not."""
 
-    def __init__(self, clock: MovedClock, rate: float, *, says: bool) -> None:
-        self.clock, self.rate, self.says = clock, rate, says
-        self.tokens, self.at, self.accepted, self.refused = rate, clock.time, 0, 0
+    rate: float
+    burst: float
+    retry_after_s: float | None = None
+    at: float = 1_000.0
 
-    def answer(self) -> Answer[object]:
-        self.tokens = min(self.rate, self.tokens + (self.clock.time - self.at) * self.rate)
-        self.at = self.clock.time
+    def __post_init__(self) -> None:
+        self.tokens = self.burst
+
+    def answer(self, now: float) -> Answer[object]:
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
         if self.tokens >= 1:
             self.tokens -= 1
-            self.accepted += 1
-            return OK
-        self.refused += 1
-        return too_fast(1.0) if self.says else TOO_FAST
+            return Answer(Fate.ANSWERED, 201, latency_s=0.03)
+        return Answer(Fate.ANSWERED, 429, latency_s=0.03, retry_after_s=self.retry_after_s)
 
 
-async def drive(paced: Pacer, clock: MovedClock, limit: Limit, seconds: float, latency_s: float = 0.2) -> None:
-    """Send for this long; each answer is heard `latency_s` after its request started."""
-    end, in_flight = clock.time + seconds, deque[tuple[float, Answer[object]]]()
-    while clock.time < end:
+@dataclass
+class Queue:
+    """A server that refuses nothing, does `rate` requests/s one after the other, and lets the others wait."""
+
+    rate: float
+    free_at: float = 1_000.0
+
+    def answer(self, now: float) -> Answer[object]:
+        self.free_at = max(self.free_at, now) + 1 / self.rate
+        return Answer(Fate.ANSWERED, 201, latency_s=self.free_at - now + 0.02)
+
+
+class Wire(MovedClock):
+    """A clock on which answers arrive while somebody sleeps."""
+
+    def __init__(self, seed: int = 1) -> None:
+        super().__init__()
+        self.random = random.Random(seed)
+        self.answers: list[tuple[float, int, Answer[object]]] = []
+        self.heard: Callable[[Answer[object]], None] = lambda _: None
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.time + seconds
+        if self.answers and self.answers[0][0] <= end:
+            self.time, _, answer = heapq.heappop(self.answers)
+            self.heard(answer)
+        else:
+            self.time = end
+
+    def sent(self, answer: Answer[object]) -> None:
+        latency_s = answer.latency_s * self.random.uniform(0.8, 1.2)
+        heapq.heappush(self.answers, (self.time + latency_s, id(answer), replace(answer, latency_s=latency_s)))
+
+
+@dataclass
+class Driven:
+    """A pacer that sends as fast as it may, for one span after the other."""
+
+    known: float | None = None
+    clock: Wire = field(default_factory=Wire)
+
+    def __post_init__(self) -> None:
+        self.pacer = Pacer(AdaptiveRate(), Patience(), self.clock)
+        self.pacer.recall(self.known)
+        self.clock.heard = self.pacer.heard
+
+    def send(self, server: Limit | Queue, seconds: float) -> list[tuple[float, Answer[object]]]:
+        """When each request started, in seconds from now, and what it was answered."""
+        begin, sent = self.clock.time, list[tuple[float, Answer[object]]]()
+
+        async def run() -> None:
+            while True:
+                await self.pacer.slot()
+                if self.clock.time >= begin + seconds:
+                    return
+                sent.append((self.clock.time - begin, server.answer(self.clock.time)))
+                self.clock.sent(sent[-1][1])
+
+        asyncio.run(run())
+        return sent
+
+
+def reached(sent: list[tuple[float, Answer[object]]], rate: float, first_s: float, last_s: float) -> float:
+    """The share of what was allowed between two moments."""
+    accepted = sum(first_s <= at < last_s and answer.status == 201 for at, answer in sent)
+    return accepted / (rate * (last_s - first_s))
+
+
+def refused(sent: list[tuple[float, Answer[object]]], first_s: float) -> float:
+    """The share of requests that were refused, from a moment on."""
+    answers = [answer.status for at, answer in sent if at >= first_s]
+    return answers.count(429) / len(answers)
+
+
+def test_the_adaptive_rate_follows_a_limit_that_falls_and_rises() -> None:
+    """120/s, then 40/s, then 120/s, a minute each: nearly all of it is used, and next to nothing refused."""
+    server, driven, whole = Limit(120.0, 20.0), Driven(), 0.0
+    for rate in (120.0, 40.0, 120.0):
+        server.rate = rate
+        sent = driven.send(server, 60)
+        whole += reached(sent, rate, 0, 60) * rate / 280
+        assert reached(sent, rate, 10, 12) >= 0.9
+        assert reached(sent, rate, 10, 60) >= 0.97
+        assert refused(sent, 10) <= 0.01
+
+    assert whole >= 0.95
+
+
+def test_it_follows_the_limit_of_a_server_that_makes_everybody_wait_a_second() -> None:
+    """Each refusal costs a second, of which the burst gives back a sixth at 120/s: it is asked for more rarely."""
+    server, driven, whole = Limit(120.0, 20.0, retry_after_s=1.0), Driven(), 0.0
+    for rate in (120.0, 40.0, 120.0):
+        server.rate = rate
+        sent = driven.send(server, 60)
+        whole += reached(sent, rate, 0, 60) * rate / 280
+        assert reached(sent, rate, 15, 60) >= 0.88
+        assert refused(sent, 10) <= 0.01
+
+    assert whole >= 0.86
+
+
+@pytest.mark.parametrize("retry_after_s", [1.0, None], ids=["with Retry-After", "without"])
+@pytest.mark.parametrize("rate", [5.0, 20.0, 200.0, 1_000.0])
+def test_the_adaptive_rate_finds_a_limit_and_stays_near_it(rate: float, retry_after_s: float | None) -> None:
+    """A burst of a second's worth, half a minute to find the limit, then two minutes."""
+    sent = Driven().send(Limit(rate, rate, retry_after_s), 150)
+
+    assert reached(sent, rate, 30, 150) >= 0.9
+    assert refused(sent, 30) <= 0.03
+
+
+def test_what_many_workers_were_refused_together_is_one_step_back(clock: MovedClock) -> None:
+    async def run() -> None:
+        paced = Pacer(AdaptiveRate(start=100.0), Patience(), clock)
+        for _ in range(30):
+            await paced.slot()
+        before = paced.rate
+        clock.time += 1.0
+        for _ in range(30):
+            paced.heard(replace(TOO_FAST, latency_s=1.0))
+        assert paced.rate == pytest.approx(0.6 * before, rel=0.03)
+        assert paced.throttled == 30
+        before = paced.rate
         await paced.slot()
-        in_flight.append((clock.time + latency_s, limit.answer()))
-        while in_flight[0][0] <= clock.time:
-            paced.heard(in_flight.popleft()[1])
-            if not in_flight:
-                break
-
-
-@pytest.mark.parametrize("says", [True, False], ids=["with Retry-After", "without"])
-@pytest.mark.parametrize("limit", [5.0, 20.0, 200.0])
-def test_the_adaptive_rate_finds_a_limit_and_stays_near_it(clock: MovedClock, limit: float, says: bool) -> None:
-    """Two minutes to find it, then five: most of it is used, and few requests are refused."""
-    server = Limit(clock, limit, says=says)
-    paced = pacer(clock, AdaptiveRate())
-
-    async def run() -> None:
-        await drive(paced, clock, server, 120)
-        server.accepted = server.refused = 0
-        await drive(paced, clock, server, 300)
+        clock.time += 1.0
+        paced.heard(replace(TOO_FAST, latency_s=0.5))  # of a request that started at the lower pace
+        assert paced.rate == pytest.approx(0.75 * before, rel=0.03)
 
     asyncio.run(run())
 
-    accepted, refused = server.accepted / 300, server.refused / (server.accepted + server.refused)
-    assert accepted >= 0.8 * limit
-    assert refused <= 0.05
+
+def test_it_backs_off_when_latency_grows_instead_of_waiting_for_refusals() -> None:
+    """A server that does 100/s and lets the rest queue: it is used, and the queue stays short."""
+    driven, server = Driven(), Queue(100.0)
+    sent = driven.send(server, 60)
+    late = sorted(answer.latency_s for at, answer in sent if at >= 10)
+
+    assert reached(sent, 100.0, 10, 60) >= 0.85
+    assert late[len(late) // 2] <= 0.3
+    assert late[-1] <= 1.5
 
 
-def test_the_adaptive_rate_follows_a_limit_that_falls(clock: MovedClock) -> None:
-    server = Limit(clock, 20.0, says=True)
-    paced = pacer(clock, AdaptiveRate())
+def test_a_pace_that_held_before_is_where_it_begins() -> None:
+    driven = Driven(known=118.0)
+    sent = driven.send(Limit(120.0, 20.0), 5)
 
-    async def run() -> None:
-        await drive(paced, clock, server, 60)
-        server.rate = 5.0
-        await drive(paced, clock, server, 30)
-        server.accepted = server.refused = 0
-        await drive(paced, clock, server, 60)
-
-    asyncio.run(run())
-
-    assert server.accepted / 60 >= 0.8 * server.rate
-    assert server.refused <= 0.1 * server.accepted
+    assert reached(sent, 120.0, 0, 5) >= 0.97
+    assert refused(sent, 0) <= 0.01
+    assert driven.pacer.pace.good == pytest.approx(118.0, rel=0.03)
 
 
-def test_the_pacer_asks_the_policy_once_a_second(clock: MovedClock) -> None:
-    asked: list[PaceState] = []
+def test_a_fixed_rate_begins_where_it_was_told_to(clock: MovedClock) -> None:
+    paced = pacer(clock, FixedRate(20.0))
+    paced.recall(118.0)
 
-    class Asked:
-        first = 10.0
+    assert paced.rate == 20.0
 
-        def next_rate(self, state: PaceState) -> float:
-            asked.append(state)
-            return 2 * state.rate
 
-    paced = pacer(clock, Asked())
-    asyncio.run(starts_for(paced, clock, 3.05, TOO_FAST))
+def test_the_pace_that_was_found_is_where_the_next_run_begins(home: Path) -> None:
+    """The sandbox allows 60/s: the first run begins at 10/s and finds that out."""
+    write_csv(home / "rows.csv", [token_row(n) for n in range(200)])
+    (home / "config.toml").write_text('[source]\npaths = ["rows.csv"]\n[limits]\nrate = "auto"\n')
 
-    assert [(state.rate, state.refused) for state in asked] == [(10.0, 10), (20.0, 20), (40.0, 40)]
-    assert all(state.elapsed_s == pytest.approx(1.0, abs=0.11) for state in asked)
-    assert all(state.started == state.refused for state in asked)
+    class Heard(Listener):
+        def __init__(self) -> None:
+            self.allowed: list[float] = []
+
+        def progress(self, progress: Progress) -> None:
+            self.allowed.append(progress.allowed)
+
+    def began_at(env: dict[str, str], rows: int | None) -> float:
+        heard = Heard()
+        summary = run(load_config(home / "config.toml", env), RunOptions(rows=rows), heard, env)
+        assert summary.exit_code == 0
+        return heard.allowed[0]
+
+    with Sandbox(rate=60.0, burst=5) as box:
+        first, second = (began_at(box.environment(), rows) for rows in (150, None))
+
+    assert first < 20.0
+    assert 30.0 <= second <= 70.0

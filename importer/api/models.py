@@ -6,7 +6,6 @@ platform's own clients never send two.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,19 +21,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from importer.records import AuthScheme as AuthScheme
 from importer.records import Identity
-
-
-class AuthScheme(StrEnum):
-    """How a connection signs in, in the words of `Connection.authScheme` (`custom` and `none` are ours)."""
-
-    API_KEY = "apiKey"
-    BASIC = "basic"
-    AUTHORIZATION_CODE = "oauth2/authorizationCode"
-    CLIENT_CREDENTIALS = "oauth2/clientCredentials"
-    PASSWORD = "oauth2/password"  # noqa: S105 - the name of a grant, not a password
-    CUSTOM = "custom"
-    NONE = "none"
 
 
 class Wire:

@@ -155,6 +155,12 @@ class Ledger(Protocol):
     def remember_project(self, api_root: str, given: str, project_id: str, at: float) -> None:
         """Keep what id a project's name or id has."""
 
+    def pace(self) -> float | None:
+        """The pace that this target was last found to allow, in requests per second."""
+
+    def remember_pace(self, rate: float, at: float) -> None:
+        """Keep the pace that this target was found to allow, for the next run to begin with."""
+
     def aim(self, target: Target) -> None:
         """Speak of this target's entries from now on."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from importer.errors import LedgerError
 from importer.ledger.lock import check_folder
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """PRAGMA user_version of a ledger that schema.sql makes."""
 
 

@@ -19,6 +19,13 @@ CREATE TABLE projects (
     PRIMARY KEY (api_root, given)
 ) WITHOUT ROWID;
 
+-- With limits.rate = "auto": the pace, in requests/s, that a target was found to allow.
+CREATE TABLE paces (
+    target   INTEGER PRIMARY KEY,
+    rate     REAL NOT NULL,
+    seen_at  REAL NOT NULL
+);
+
 CREATE TABLE entries (
     target          INTEGER NOT NULL REFERENCES targets (id),
     provider        TEXT NOT NULL,

@@ -31,6 +31,7 @@ from importer.records import Identity, Place, Target
 
 MIGRATIONS = {
     1: "CREATE INDEX entries_by_run ON entries (run_id);",
+    2: "CREATE TABLE paces ( target INTEGER PRIMARY KEY, rate REAL NOT NULL, seen_at REAL NOT NULL );",
 }
 """Version -> what makes the next one of it. A reader takes every version from the first on: so far they only add."""
 
@@ -153,6 +154,17 @@ class SqliteLedger:
         """Keep what id a project's name or id has."""
         with explained(self.path, LedgerLost):
             self._db.execute("REPLACE INTO projects VALUES (?, ?, ?, ?)", (api_root, given, project_id, at))
+
+    def pace(self) -> float | None:
+        """The pace that this target was last found to allow, in requests per second."""
+        with explained(self.path, LedgerLost):
+            row = self._one("SELECT rate FROM paces WHERE target = ?", (self._target,))
+        return float(row[0]) if row else None
+
+    def remember_pace(self, rate: float, at: float) -> None:
+        """Keep the pace that this target was found to allow, for the next run to begin with."""
+        with explained(self.path, LedgerLost):
+            self._db.execute("REPLACE INTO paces VALUES (?, ?, ?)", (self._target, rate, at))
 
     def aim(self, target: Target) -> None:
         """Speak of this target's entries from now on; a reader leaves an unknown target unknown."""

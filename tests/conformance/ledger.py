@@ -67,7 +67,7 @@ def snapshot(ledger: Ledger) -> object:
         ledger.counts(), ledger.holders([REFRESH, OTHER_REFRESH]), runs,
         [(list(ledger.results(run.run_id)), list(ledger.problems(run.run_id))) for run in runs],
         [ledger.is_superseded(ADA, fingerprint) for fingerprint in (OLD, NEW, NEWER)],
-        ledger.project_id(TARGET.api_root, "acme-prod"),
+        ledger.project_id(TARGET.api_root, "acme-prod"), ledger.pace(),
     )  # fmt: skip
 
 
@@ -260,6 +260,20 @@ class LedgerContract:
 
         assert opened.project_id(TARGET.api_root, "acme-prod") == "project-2"
         assert opened.project_id("https://other.example.com", "acme-prod") is None
+
+    def test_the_pace_that_a_target_allows_is_remembered(self, opened: Ledger, opener: Callable[[], Ledger]) -> None:
+        assert opened.pace() is None
+
+        opened.remember_pace(118.5, AT)
+        opened.remember_pace(39.5, AT + 1)
+        opened.aim(OTHER_TARGET)
+        assert opened.pace() is None
+        opened.aim(TARGET)
+
+        again = opener()
+        again.aim(TARGET)
+        assert again.pace() == opened.pace() == 39.5
+        again.close()
 
     # recover
 
@@ -454,6 +468,7 @@ def run(number: int) -> Run:
 def fill(ledger: Ledger) -> None:
     """Write something of everything."""
     ledger.remember_project(TARGET.api_root, "acme-prod", "project-1", AT)
+    ledger.remember_pace(118.5, AT)
     ledger.start_run(run(1), ["a.csv"])
     writes: Sequence[Write] = [
         created(),

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from importer.config import Config, SourceConfig
 from importer.errors import ConfigError
-from importer.inspection import Inspection, inspect
-from importer.inspection.written import toml
-from importer.presets import load_preset
+
+if TYPE_CHECKING:
+    from importer.inspection import Inspection
+
+# what looks at rows is imported where there are some to look at: without a source, a config is written at once
 
 _PATHS = "paths = "
 _MAPPING = "# Without [mapping]"
@@ -17,7 +20,7 @@ _MAPPING = "# Without [mapping]"
 
 def init(
     path: Path, source: str | None = None, *, preset: str | None = None, provider: str | None = None
-) -> Inspection | None:
+) -> "Inspection | None":
     """Write a config to start from to `path`, which must not be there; what was seen of `source`, if one was named.
 
     `source` is a file, a glob, a folder or `-`, relative to the working directory; `preset` the token store it is from,
@@ -26,6 +29,8 @@ def init(
     if path.exists():
         raise _is_there(path)
     if preset is not None:
+        from importer.presets import load_preset
+
         load_preset(preset)
     settings = SourceConfig(paths=() if source is None else (source,), preset=preset, provider=provider)
     found = None if source is None else _looked_at(settings)
@@ -44,17 +49,19 @@ def _is_there(path: Path) -> ConfigError:
     return ConfigError(f"{path} is there already", hint="Give another name: importer init other.toml")
 
 
-def _looked_at(settings: SourceConfig) -> Inspection:
+def _looked_at(settings: SourceConfig) -> "Inspection":
     if "://" in settings.paths[0]:
         # its password would be written down, and the query is not known here
         raise ConfigError(
             "a config is not written from an address",
             hint="Write url_env and query (a database) or paths (a store) under [source], then importer inspect -c.",
         )
+    from importer.inspection import inspect
+
     return inspect(Config(source=settings))
 
 
-def _filled_in(text: str, settings: SourceConfig, found: Inspection | None, folder: Path) -> str:
+def _filled_in(text: str, settings: SourceConfig, found: "Inspection | None", folder: Path) -> str:
     """The starting config with what is known of the source in place of the examples; `folder` is the config's."""
     lines = text.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith(_PATHS))
@@ -68,11 +75,17 @@ def _filled_in(text: str, settings: SourceConfig, found: Inspection | None, fold
 
 def _path(source: str, folder: Path) -> str:
     """A source as a config in `folder` names it: relative to that."""
+    from importer.inspection.written import toml
+
     return f"paths = [{toml(source if source == '-' else os.path.relpath(source, folder))}]"
 
 
-def _settings(settings: SourceConfig, found: Inspection | None) -> Iterator[str]:
+def _settings(settings: SourceConfig, found: "Inspection | None") -> Iterator[str]:
     """What stands under `[source]` beside the paths."""
+    if not (settings.preset or settings.provider or found):
+        return
+    from importer.inspection.written import toml
+
     preset = found.fit.preset if found and found.fit else settings.preset
     if preset:
         yield f"preset = {toml(preset)}"
@@ -82,7 +95,7 @@ def _settings(settings: SourceConfig, found: Inspection | None) -> Iterator[str]
         yield '# provider = "…"                # ? no column names it: fill it in'
 
 
-def _mapping(settings: SourceConfig, found: Inspection | None) -> Sequence[str]:
+def _mapping(settings: SourceConfig, found: "Inspection | None") -> Sequence[str]:
     """What stands in place of the example of a `[mapping]`; nothing where the example is all there is."""
     if found and found.mapping_toml:
         return [*_HOW_TO_READ, *found.mapping_toml]

@@ -1,0 +1,199 @@
+"""How fast: a policy that is a pure function, state in, state out.
+
+Two of them: the rate one is given, and the rate that is found out where nobody published it.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+UNLIMITED = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What happened since the policy was asked last; times in seconds, without those of a hold.
+
+    `refused` is for pace, and only of a request that started after the last step back: what one limit refused together
+    is one refusal. `accepted` counts the other answers to such requests, `fastest_s` is the least latency among them.
+    `hold_s` is what the refusal asks to wait, `latency_s` how long it took.
+    """
+
+    elapsed_s: float
+    started: int = 0
+    accepted: int = 0
+    fastest_s: float = math.inf
+    refused: bool = False
+    hold_s: float = 0.0
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The memory of latencies, in seconds: the least so far, of the answers before, and of the last `answers`."""
+
+    floor_s: float = math.inf
+    before_s: float = math.inf
+    fastest_s: float = math.inf
+    answers: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether even the quickest answer took far longer than one can, so that requests queue somewhere.
+
+        Not while it falls: then the last step back is at work.
+        """
+        return self.fastest_s > 2 * self.floor_s + 0.05 and self.fastest_s > 0.95 * self.before_s
+
+    def after(self, seen: Seen) -> "Latency":
+        """With what was seen since."""
+        return replace(
+            self,
+            fastest_s=min(self.fastest_s, seen.fastest_s),
+            answers=self.answers + seen.accepted,
+            elapsed_s=self.elapsed_s + seen.elapsed_s if self.answers else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a policy decides, `rate` in requests per second, and the memory from which it decides next."""
+
+    rate: float
+    good: float | None = None
+    """The pace that holds, as far as is known; None until a limit has shown itself."""
+    settled: bool = False
+    """The last two refusals found the same limit."""
+    quiet_s: float = 0.0
+    """Seconds since the last step back in which the pace was really used."""
+    span_s: float = 0.0
+    """Seconds since a moment at which the server had nothing to give, `accepted` requests ago."""
+    accepted: int = 0
+    hold_s: float = 0.0
+    """What the last refusal asked to wait."""
+    latency: Latency = Latency()
+
+
+class RatePolicy(Protocol):
+    """Decides how fast requests start: state in, state out."""
+
+    def first(self, known: float | None = None) -> Pace:
+        """The pace to begin with; `known` is the one that held when the limit was met last."""
+
+    def next(self, pace: Pace, seen: Seen) -> Pace:
+        """The pace from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRate:
+    """The rate it was given, whatever happens; `UNLIMITED` is one too."""
+
+    rate: float
+
+    def first(self, known: float | None = None) -> Pace:  # noqa: ARG002 - the protocol's
+        """The rate."""
+        return Pace(self.rate)
+
+    def next(self, pace: Pace, seen: Seen) -> Pace:  # noqa: ARG002 - the protocol's
+        """The same again."""
+        return pace
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveRate:
+    """Finds a limit nobody published, and finds it again when it has changed.
+
+    The rate grows until a limit shows itself, steps back to what was accepted, rests there, and then rises, slowly at
+    first and ever faster: a limit that is where it was is met gently, one that has gone up is soon reached.
+    """
+
+    start: float = 10.0
+    least: float = 0.5
+    most: float = 5000.0
+    growth: float = 4.0
+    """Times a second, until the first refusal."""
+    overshoot: float = 0.6
+    """What is left of a rate that had risen far, for a refusal comes only when the server's burst is used up."""
+    back: float = 0.75
+    """What is left of the rate after a refusal, if not more was accepted."""
+    below: float = 0.98
+    """So much of what was accepted is the next pace: at the limit itself, rounding would be refused."""
+    burst_s: float = 0.2
+    """A guess: after a hold the server lets through so many seconds' worth at once, which says nothing of its pace."""
+
+    def first(self, known: float | None = None) -> Pace:
+        """Where it was left, else slowly."""
+        return Pace(known or self.start, known)
+
+    def next(self, pace: Pace, seen: Seen) -> Pace:
+        """A step back after a refusal or when latency has grown; else on, while the pace is really used."""
+        used_s = seen.elapsed_s if seen.started + 1 >= 0.9 * pace.rate * seen.elapsed_s else 0.0
+        pace = replace(
+            pace,
+            quiet_s=pace.quiet_s + used_s,
+            span_s=pace.span_s + used_s,
+            accepted=pace.accepted + seen.accepted,
+            latency=pace.latency.after(seen),
+        )
+        if seen.refused:
+            return self._refused(pace, seen)
+        if pace.latency.answers >= 10 and pace.latency.elapsed_s >= 0.25:
+            pace = self._weighed(pace)
+        return replace(pace, rate=self._risen(pace, used_s)) if used_s else pace
+
+    def _refused(self, pace: Pace, seen: Seen) -> Pace:
+        """Back to what the server let through since it last had nothing to give: between the two, that is its limit."""
+        burst = self.burst_s * pace.rate * min(1.0, pace.hold_s)
+        allowed = max(0.0, pace.accepted - burst) / max(pace.span_s - seen.latency_s, 1e-3)
+        far = pace.good is None or pace.rate > 1.5 * pace.good
+        least = (self.overshoot if far else self.back) * pace.rate
+        below = 1.0 if seen.hold_s else self.below
+        good = max(self.least, below * min(pace.rate, max(least, allowed)))
+        # refusals close together are one stretch without anything to give: the longer it is, the better it is measured
+        again = pace.quiet_s < 1.0 and not seen.hold_s and not pace.hold_s
+        return replace(
+            pace,
+            rate=good,
+            good=good,
+            settled=pace.good is not None and abs(good - pace.good) < 0.05 * pace.good,
+            quiet_s=0.0,
+            span_s=pace.span_s if again else 0.0,
+            accepted=pace.accepted if again else 0,
+            hold_s=seen.hold_s,
+            latency=Latency(pace.latency.floor_s),
+        )
+
+    def _weighed(self, pace: Pace) -> Pace:
+        """A step back to less than what is answered, where latency has grown."""
+        latency = pace.latency
+        if not latency.has_grown:
+            floor_s = min(latency.floor_s, latency.fastest_s)
+            return replace(pace, latency=Latency(floor_s, before_s=latency.fastest_s))
+        rate = max(self.least, 0.85 * min(pace.rate, latency.answers / latency.elapsed_s))
+        # where a lower pace brings no lower latency, it is not ours: each step back makes it more the usual one
+        after = Latency(1.25 * latency.floor_s, before_s=latency.fastest_s)
+        return replace(pace, rate=rate, good=rate, settled=False, quiet_s=0.0, hold_s=0.0, latency=after)
+
+    def _risen(self, pace: Pace, used_s: float) -> float:
+        if pace.good is None:
+            return min(self.most, float(pace.rate * self.growth**used_s))
+        rising_s = pace.quiet_s - self._rest_s(pace, pace.good)
+        rise: float = 0.02 * math.expm1(min(rising_s, 20.0)) if rising_s > 0 else 0.0
+        return min(self.most, pace.good * (1 + rise))
+
+    def _rest_s(self, pace: Pace, good: float) -> float:
+        """Seconds at the pace that holds, before it rises again: what that costs must be little beside what it may win.
+
+        It costs a refused request at least, which should be one of many. Where it makes everybody wait, it costs the
+        more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 3 s
+        of rest, at 120/s it is worth 29.
+        """
+        return 1.0 + min(10.0, 40 / good) + (pace.hold_s * min(30.0, good**2 / 500) if pace.settled else 0.0)
+
+
+def rate_policy(setting: float | str) -> RatePolicy:
+    """The policy for `limits.rate`: a number of requests per second, `auto` or `unlimited`."""
+    if setting == "auto":
+        return AdaptiveRate()
+    return FixedRate(UNLIMITED if setting == "unlimited" else float(setting))
