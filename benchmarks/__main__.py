@@ -6,7 +6,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import listing, memory, nightly, pacing, planning
+from benchmarks import listing, memory, nightly, pacing, planning, throughput
 
 ALL = {
     "memory": memory.lines,
@@ -14,6 +14,7 @@ ALL = {
     "listing": listing.lines,
     "planning": planning.lines,
     "pacing": pacing.lines,
+    "throughput": throughput.lines,
 }
 
 

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import trustme
+
 _SERVE = """
 import sys
 from importer.sandbox import Sandbox, serve_forever
@@ -32,19 +36,33 @@ class Measured:
     exit_code: int
 
 
+def row(number: int) -> dict[str, str]:
+    """One authorization-code row of about 500 bytes, by its columns."""
+    return {
+        "provider": "salesforce",
+        "group_ref": f"customer-{number:07}",
+        "group_name": f"Customer {number}",
+        "consumer_ref": f"user-{number:07}",
+        "access_token": f"fake-access-{number:07}-" + "x" * 180,
+        "access_token_expires_at": "2030-01-31T12:00:00Z",
+        "refresh_token": f"fake-refresh-{number:07}-" + "y" * 160,
+        "scopes": "api refresh_token",
+        "metadata.workspace": f"acme-{number}",
+    }
+
+
 def write_rows(path: Path, count: int) -> Path:
-    """A CSV of `count` authorization-code rows of about 500 bytes each."""
+    """A CSV of `count` rows."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ("provider", "group_ref", "group_name", "consumer_ref", "access_token", "access_token_expires_at",
-             "refresh_token", "scopes", "metadata.workspace")
-        )  # fmt: skip
-        for n in range(count):
-            writer.writerow(
-                ("salesforce", f"customer-{n:07}", f"Customer {n}", f"user-{n:07}", f"fake-access-{n:07}-" + "x" * 180,
-                 "2030-01-31T12:00:00Z", f"fake-refresh-{n:07}-" + "y" * 160, "api refresh_token", f"acme-{n}")
-            )  # fmt: skip
+        writer = csv.DictWriter(file, row(0))
+        writer.writeheader()
+        writer.writerows(map(row, range(count)))
+    return path
+
+
+def write_parquet(path: Path, count: int) -> Path:
+    """The same rows as Parquet."""
+    pq.write_table(pa.Table.from_pylist([row(number) for number in range(count)]), path)
     return path
 
 
@@ -75,3 +93,28 @@ def measure(words: list[str], environment: dict[str, str], folder: Path) -> Meas
     return Measured(
         time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode
     )
+
+
+@contextmanager
+def bare_server(folder: Path, latency_ms: int = 0) -> Iterator[dict[str, str]]:
+    """A server that only answers, over TLS, and the environment that leads to it.
+
+    Its certificate is made here, in `folder`; SSL_CERT_FILE, which OpenSSL and so every client reads, has it trusted.
+    """
+    authority, pem = trustme.CA(), folder / "server.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    words = [sys.executable, "-m", "benchmarks.bare_server", str(pem), str(latency_ms)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        yield {
+            "AMP_API_URL": url,
+            "AMP_API_KEY": "fake-key",
+            "AMP_PROJECT": "benchmark",
+            "SSL_CERT_FILE": str(folder / "authority.pem"),
+        }
+    finally:
+        process.terminate()
+        process.wait()

@@ -67,7 +67,7 @@ def run(**given: Any) -> int:
     from importer.commands import run as run_
     from importer.runner import RunOptions
 
-    _calm_collector()
+    _share_the_process()
     config = config_of(given)
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
     how = RunOptions(
@@ -96,7 +96,7 @@ def plan(**given: Any) -> int:
     from importer.commands import plan as plan_
     from importer.runner import RunOptions
 
-    _calm_collector()
+    _share_the_process()
     config = config_of(given)
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
     how = RunOptions(
@@ -351,9 +351,12 @@ def demo() -> int:
     return run_demo(Path("importer-demo"))
 
 
-def _calm_collector() -> None:
-    """A chunk makes 100,000 objects that live together and die together: looking at them each 700 costs a third."""
+def _share_the_process() -> None:
+    """Settings of the whole process for the work that a run is: a loop that sends beside threads that work."""
+    # a chunk makes 100,000 objects that live together and die together: looking at them each 700 costs a third
     gc.set_threshold(50_000, 20, 100)
+    # the loop gives the interpreter away at every send and read, and gets it back after this long at the latest
+    sys.setswitchinterval(0.001)
 
 
 def _faults(words: tuple[str, ...]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 from importer.api.wire import Digests, body_of
@@ -20,6 +21,7 @@ from importer.decide import Decision, Only, RowFacts, decide, decide_once_there,
 from importer.errors import SourceError, SourceLost
 from importer.inputs import Inputs
 from importer.jobs import Job
+from importer.kept import Kept, KeptChunk
 from importer.ledger.base import Ledger, ProblemRow
 from importer.mapping import MappedRow
 from importer.outcomes import Code, Issue, State
@@ -77,6 +79,7 @@ class Planner:
         self._samples: dict[str, str] = {}
         self._heads = Counter[str]()
         self._conflicts = Conflicts(spool, ledger, digests, self.names, one_pass=self.one_pass)
+        self._kept = Kept()
 
     @property
     def notes(self) -> list[str]:
@@ -105,10 +108,16 @@ class Planner:
         """Whether every row of the sources was to be read."""
         return self._policy.rows is None
 
-    def read_all(self, seen: Callable[[int], None]) -> None:
-        """The whole plan pass; `seen` is told how many rows each chunk had."""
+    def read_all(self, seen: Callable[[int], None], *, keep: bool = False) -> None:
+        """The whole plan pass; `seen` is told how many rows each chunk had.
+
+        With `keep` the jobs of the first rows are kept for `jobs`, as far as they fit.
+        """
         for source_no, chunk in self._chunks():
-            self._decide_chunk(source_no, chunk)
+            decided = self._decide_chunk(source_no, chunk)
+            if keep and self._kept.all:
+                jobs = [self._job(row, action) for row, action in decided.to_send]
+                self._kept.add(KeptChunk(source_no, *_first_and_last(chunk), jobs))
             seen(len(chunk.rows) + len(chunk.bad))
 
     def jobs(self) -> Iterator[list[Job]]:
@@ -120,10 +129,16 @@ class Planner:
         if self.one_pass:
             yield from self._jobs_in_one_pass()
             return
-        for source_no, chunk in self._chunks():
+        for kept in self._kept.take():
             self.check_sources()
-            numbers = [*chunk.rows, *(bad.row for bad in chunk.bad)]
-            wanted = {row.row: row for row in self._spool.to_send(source_no, min(numbers), max(numbers))}
+            # a later row may have refused or replaced one of these since
+            still = {row.row for row in self._spool.to_send(kept.source_no, kept.first_row, kept.last_row)}
+            yield [job for job in kept.jobs if job.place.row in still]
+        if self._kept.chunks and self._kept.all:
+            return
+        for source_no, chunk in islice(self._chunks(), self._kept.chunks, None):
+            self.check_sources()
+            wanted = {row.row: row for row in self._spool.to_send(source_no, *_first_and_last(chunk))}
             if wanted:
                 yield self._jobs_again(source_no, chunk, wanted)
 
@@ -293,6 +308,11 @@ class Planner:
                 self._samples.setdefault("time", f"{row.place}: the access token expires {expires_at}")
             if tokens and tokens.scopes:
                 self._samples.setdefault("scopes", f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120])
+
+
+def _first_and_last(chunk: Chunk) -> tuple[int, int]:
+    numbers = [*chunk.rows, *(bad.row for bad in chunk.bad)]
+    return min(numbers), max(numbers)
 
 
 def _first_rows(chunk: Chunk, count: int) -> Chunk:

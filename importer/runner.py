@@ -83,7 +83,7 @@ class Runner:
 
     async def _plan_and_send(self, planner: Planner) -> RunSummary:
         if not planner.one_pass:
-            await self._in_reader(lambda: planner.read_all(self._seen))
+            await self._in_reader(lambda: planner.read_all(self._seen, keep=True))
         plan = planner.summary()
         if not self._options.yes:
             refuse_a_mass_change(plan.newly_changed, plan.known)

@@ -5,8 +5,9 @@ their way. A row that has to wait leaves its worker for the lane, where every wa
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from importer.clock import Clock
 from importer.errors import ImporterError
@@ -75,25 +76,29 @@ class WorkerPool:
             # no key is posted before its provider was listed in this run: somebody may have connected by hand
             for provider in dict.fromkeys(job.identity.provider for job in chunk if job.action is not Action.PATCH):
                 await self._existing.list_provider(provider)
-            jobs = [job for job in chunk if not await self._is_settled(job)]
-            size = self._batch_size()
-            for start in range(0, len(jobs), size):
+            left = iter(chunk)
+            while batch := list(islice(left, self._batch_size())):
                 if self._pacer.stopped:
                     return
-                await self._claim(jobs[start : start + size])
+                touched = self._existing.touched([job.identity for job in batch])
+                await self._claim([job for job in batch if not await self._is_settled(job, touched)])
 
     def _batch_size(self) -> int:
         return BATCH if self._pacer.rate == UNLIMITED else max(1, min(BATCH, int(self._pacer.rate / 4)))
 
-    async def _is_settled(self, job: Job) -> bool:
-        """Whether the listing settles a row, or it has to be looked up later: then nothing is claimed for it now."""
+    async def _is_settled(self, job: Job, touched: Container[Identity]) -> bool:
+        """Whether the listing settles a row, or it has to be looked up later: then nothing is claimed for it now.
+
+        `touched` are the keys for which the listing has something.
+        """
         if job.action is Action.PATCH:
             return False
-        found = await self._sender.free(job, self._existing.known(job.identity))
-        if found:
-            return not self._sender.settle(job, found)
-        if await self._sender.holds_back(job, self._existing.nearly(job.identity)):
-            return True
+        if job.identity in touched:
+            found = await self._sender.free(job, self._existing.known(job.identity))
+            if found:
+                return not self._sender.settle(job, found)
+            if await self._sender.holds_back(job, self._existing.nearly(job.identity)):
+                return True
         if job.action is Action.LOOK:
             listed_at = await self._existing.list_provider(job.identity.provider)
             if listed_at < job.settle_at or job.connection_id:  # made under other refs: it is looked up by its id
@@ -108,8 +113,10 @@ class WorkerPool:
 
     async def _claim(self, jobs: Sequence[Job]) -> None:
         """Put the intents on disk, then hand the rows out."""
+        if not jobs:
+            return
         now = self._clock.now()
-        self.claimed = self.claimed or bool(jobs)
+        self.claimed = True
         await self._writer.commit([self._sender.intent(job, now) for job in jobs])
         for job in jobs:
             await self._queue.put(job)

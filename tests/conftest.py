@@ -116,11 +116,12 @@ def importer(home: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> C
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["importer", *words])  # what a process has, and the next command quotes
             patch.setattr(sys, "stdin", io.StringIO())
-            before = gc.get_threshold()
+            before, interval_s = gc.get_threshold(), sys.getswitchinterval()
             try:
                 code = cli.run_command(list(words))
             finally:
-                gc.set_threshold(*before)  # a process sets it for itself alone
+                gc.set_threshold(*before)  # a process sets them for itself alone
+                sys.setswitchinterval(interval_s)
         return Ended(code, out.getvalue(), err.getvalue())
 
     return run

@@ -379,7 +379,7 @@ def test_the_key_is_in_one_header_and_nowhere_else() -> None:
         await client.generate(body())
         await client.find(ODD)
         await client.listing(ignore)
-        return f"{client!r}{client} {client.pacer!r} {client._http!r}"
+        return f"{client!r}{client} {client.pacer!r} {client._transport!r}"
 
     async def answers(server: Server, peer: Peer) -> None:
         while True:

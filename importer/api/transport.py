@@ -13,6 +13,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 
 import aiohttp
 import httpx
+import yarl
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes read of one answer that is not streamed; a longer one is cut, and so unreadable."""
@@ -55,26 +56,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._timeout_s = timeout_s
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[tuple[str, bytes], str | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One exchange. Raises NeverLeft or Lost, nothing else; in doubt it is Lost."""
         session = self._session or self._open()
+        url, proxy = self._way(request.url)
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await session.request(
                     request.method,
-                    str(request.url),
-                    data=request.content or None,
-                    headers=request.headers.items(),
+                    url,
+                    data=request.read() or None,
+                    headers=[(str(name, "ascii"), str(value, "latin-1")) for name, value in request.headers.raw],
                     allow_redirects=False,
-                    proxy=_proxy_for(request.url),
+                    proxy=proxy,
                 )
                 if request.extensions.get("stream"):
                     return httpx.Response(
                         answer.status,
                         headers=_headers(answer),
                         stream=_Stream(answer, self._timeout_s),
-                        request=request,
                     )
                 try:
                     content = await _read(answer)
@@ -86,7 +88,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise Lost(f"no answer within {self._timeout_s:g} s", timed_out=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Lost(_say(error)) from error
-        return httpx.Response(answer.status, headers=_headers(answer), content=content, request=request)
+        return httpx.Response(answer.status, headers=_headers(answer), stream=httpx.ByteStream(content))
+
+    def _way(self, url: httpx.URL) -> tuple[yarl.URL, str | None]:
+        """A request's address as aiohttp takes it, byte for byte, and its proxy: the environment is read once a run."""
+        origin = (url.scheme, url.netloc)
+        if origin not in self._proxies:
+            self._proxies[origin] = _proxy_for(url)
+        return yarl.URL(str(url), encoded=True), self._proxies[origin]
 
     def _open(self) -> aiohttp.ClientSession:
         context = ssl.create_default_context()
@@ -142,9 +151,9 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return content
 
 
-def _headers(answer: aiohttp.ClientResponse) -> list[tuple[str, str]]:
+def _headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
     # the body is decoded already: httpx must not try again
-    return [(name, value) for name, value in answer.headers.items() if name.lower() != "content-encoding"]
+    return [header for header in answer.raw_headers if header[0].lower() != b"content-encoding"]
 
 
 def _say(error: BaseException) -> str:

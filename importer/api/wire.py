@@ -21,6 +21,10 @@ _OPEN = frozenset({"provider", "groupRef", "consumerRef", "groupName", "consumer
 _to_json = GenerateRequest.__pydantic_serializer__.to_json
 
 
+# json.dumps makes such an encoder anew for every call that names its separators
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class Body:
     """The JSON of a request, ready to be sent: bytes that neither a traceback nor a log shows."""
 
@@ -69,7 +73,7 @@ class Digests:
 
     def _digest(self, parts: list[Any], size: int = 16) -> bytes:
         hasher = self._new.copy()
-        hasher.update(json.dumps(parts, separators=(",", ":")).encode())
+        hasher.update(_compact(parts).encode())
         return hasher.digest()[:size]
 
     def identity(self, identity: Identity) -> bytes:

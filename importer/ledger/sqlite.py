@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -246,20 +247,21 @@ class SqliteLedger:
         with explained(self.path, LedgerLost):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for write in writes:
-                    self._write(write, run_id)
+                for (_, to), group in groupby((w for w in writes if not isinstance(w, Result)), _kind):
+                    if to is None:
+                        for write in group:
+                            self._write(write)
+                    else:
+                        self._moves(to, [move for move in group if isinstance(move, Move)])
+                self._results([write for write in writes if isinstance(write, Result)], run_id)
                 self._db.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _write(self, write: Write, run_id: str) -> None:
+    def _write(self, write: Write) -> None:
         match write:
-            case Move():
-                self._move(write)
-            case Result():
-                self._result(write, run_id)
             case PatchIntent():
                 self._supersede("op_fingerprint", write.identity, write.fingerprint)
                 self._update(
@@ -287,11 +289,19 @@ class SqliteLedger:
                     (write.fingerprint, self._target, *write.identity),
                 )
 
+    def _moves(self, to: State, moves: Sequence[Move]) -> None:
+        """Many moves to one state at once; one by one only where one of them is refused, or has to be looked at."""
+        if to in _FIRST:
+            self._db.execute("SAVEPOINT moves")
+            if self._db.executemany(_MOVES[to], map(self._values, moves)).rowcount == len(moves):
+                self._db.execute("RELEASE moves")
+                return
+            self._db.execute("ROLLBACK TO moves")
+        for move in moves:
+            self._move(move)
+
     def _move(self, move: Move) -> None:
-        values = (
-            self._target, *move.identity, move.to, move.fingerprint, move.refresh_digest, move.connection_id, move.ours,
-            move.posts, move.doubt, move.sent_at, move.settle_at, move.run_id, move.at,
-        )  # fmt: skip
+        values = self._values(move)
         is_new = move.to not in _FIRST and self._one(_STATE_OF, values[:4]) is None
         if is_new or self._db.execute(_MOVES[move.to], values).rowcount != 1:
             if move.if_allowed:
@@ -299,6 +309,12 @@ class SqliteLedger:
             state = self._one(_STATE_OF, values[:4])
             was = f"is {state[0]}" if state else "was never sent"
             raise IllegalTransition(f"a row that {was} cannot become {move.to}", hint="Please report this.")
+
+    def _values(self, move: Move) -> tuple[object, ...]:
+        return (
+            self._target, *move.identity, move.to, move.fingerprint, move.refresh_digest, move.connection_id, move.ours,
+            move.posts, move.doubt, move.sent_at, move.settle_at, move.run_id, move.at,
+        )  # fmt: skip
 
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
@@ -327,18 +343,25 @@ class SqliteLedger:
         if self._db.execute(statement, values).rowcount != 1:
             raise IllegalTransition("a row is not where it was when this was decided", hint="Please report this.")
 
-    def _result(self, result: Result, run_id: str) -> None:
-        place, identity = result.place, result.identity
-        self._db.execute(
+    def _results(self, results: Sequence[Result], run_id: str) -> None:
+        self._db.executemany(
             "REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (run_id, place.source_no, place.row, *identity, result.outcome, result.connection_id, result.http_status,
-             result.attempts, result.finished_at),
+            [
+                (run_id, r.place.source_no, r.place.row, *r.identity, r.outcome, r.connection_id, r.http_status,
+                 r.attempts, r.finished_at)
+                for r in results
+            ],
         )  # fmt: skip
-        if result.issues:  # those of an earlier result of this row, if there was one, may have been more
-            self._db.execute(
-                "DELETE FROM problems WHERE run_id = ? AND source_no = ? AND row = ?",
-                (run_id, place.source_no, place.row),
-            )
+        for result in results:
+            if result.issues:
+                self._problems(result, run_id)
+
+    def _problems(self, result: Result, run_id: str) -> None:
+        place, identity = result.place, result.identity
+        # those of an earlier result of this row, if there was one, may have been more
+        self._db.execute(
+            "DELETE FROM problems WHERE run_id = ? AND source_no = ? AND row = ?", (run_id, place.source_no, place.row)
+        )
         for no, issue in enumerate(result.issues):
             self._db.execute(
                 "REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -436,6 +459,11 @@ class SqliteLedger:
                 hint="Put it back and run again; without it, run again: the listing finds what was created.",
             )
         self._inode = found
+
+
+def _kind(write: Write) -> tuple[type[Write], State | None]:
+    """What writes have in common that go to disk together: moves to one state."""
+    return type(write), write.to if isinstance(write, Move) else None
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -132,6 +132,16 @@ class LedgerContract:
             assert entry(opened) == was
         assert state(opened, BOB) is State.SENDING
 
+    def test_moves_beside_one_that_is_left_out_are_made_once(self, opened: Ledger) -> None:
+        """They go to disk together, and one by one where one of them is refused: not both."""
+        bring(opened, BOB, State.CREATED)
+        intents = [Move(key, State.SENDING, AT, posts=1, if_allowed=True) for key in (ADA, BOB, EVE)]
+
+        opened.apply(intents, "run-2")
+
+        assert [state(opened, key) for key in (ADA, BOB, EVE)] == [State.SENDING, State.CREATED, State.SENDING]
+        assert [entry(opened, key).posts for key in (ADA, BOB, EVE)] == [1, 0, 1]
+
     @pytest.mark.parametrize("first", sorted(set(State) - FIRST))
     def test_if_allowed_an_entry_that_cannot_begin_so_does_not_begin(self, opened: Ledger, first: State) -> None:
         opened.apply([Move(ADA, first, AT, if_allowed=True)], "run-1")

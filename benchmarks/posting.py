@@ -1,0 +1,143 @@
+"""What `throughput` runs in processes of their own: the bare loop, and the pipeline with its event loop watched.
+
+`python -m benchmarks.posting bare ROWS WORKERS`, `… watched SOURCE WORKERS`, `… httpx …`, `… ours …`; where the server
+is, the environment says, as for `importer`. Each prints one number.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx
+
+from benchmarks.world import row
+
+if TYPE_CHECKING:
+    from importer.events import Listener
+    from importer.summary import RunSummary
+
+HEADERS = {"X-Api-Key": "fake-key", "Content-Type": "application/json", "Accept": "application/json"}
+
+
+def bare(rows: int, workers: int) -> float:
+    """Seconds for `rows` prebuilt bodies, posted by `workers` with `client.post` over `httpx-aiohttp`."""
+    from httpx_aiohttp import AiohttpTransport
+
+    url = f"{os.environ['AMP_API_URL']}/v1/projects/benchmark/connections:generate"
+    bodies = [_body(number) for number in range(rows)]
+
+    async def work(client: httpx.AsyncClient, left: Iterator[bytes]) -> None:
+        for body in left:
+            answer = await client.post(url, content=body, headers=HEADERS)
+            assert answer.status_code == 201
+
+    async def post_all() -> float:
+        limits = httpx.Limits(max_connections=workers, max_keepalive_connections=workers)
+        async with httpx.AsyncClient(transport=AiohttpTransport(limits=limits), timeout=30.0) as client:
+            left = iter(bodies)
+            started = time.perf_counter()
+            await asyncio.gather(*(work(client, left) for _ in range(workers)))
+            return time.perf_counter() - started
+
+    return asyncio.run(post_all())
+
+
+def _body(number: int) -> bytes:
+    """What the pipeline makes of this row of `world.write_rows`."""
+    cells = row(number)
+    expires_at, scopes = cells["access_token_expires_at"], cells["scopes"].split()
+    return json.dumps(
+        {
+            "provider": cells["provider"],
+            "groupRef": cells["group_ref"],
+            "groupName": cells["group_name"],
+            "consumerRef": cells["consumer_ref"],
+            "providerWorkspaceRef": cells["metadata.workspace"],
+            "providerMetadata": {"workspace": {"value": cells["metadata.workspace"], "source": "input"}},
+            "oauth2AuthorizationCode": {
+                "accessToken": {"token": cells["access_token"], "expiresAt": expires_at},
+                "refreshToken": {"token": cells["refresh_token"]},
+                "scopes": scopes,
+            },
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def watched(source: str, workers: int) -> float:
+    """The 99th percentile of the event loop's lag in seconds, while `importer run` sends at full speed.
+
+    The lag is by how much a timer of 5 ms comes late.
+    """
+    from importer.events import Listener, Progress
+    from importer.summary import PlanSummary
+
+    late: list[float] = []
+    every_s = 0.005
+
+    class Watch(Listener):
+        def planned(self, plan: PlanSummary) -> None:  # noqa: ARG002 - the protocol's
+            """Sending begins: start the timer."""
+            self._wait()
+
+        sending = True
+
+        def progress(self, progress: Progress) -> None:
+            """All are sent: what follows are the reports, which keep nobody waiting."""
+            self.sending = progress.finished < (progress.to_send or 0)
+
+        def _wait(self) -> None:
+            loop = asyncio.get_running_loop()
+            due = loop.time() + every_s
+
+            def note() -> None:
+                if self.sending:
+                    late.append(loop.time() - due)
+                    self._wait()
+
+            loop.call_at(due, note)
+
+    _run(source, workers, Watch())
+    return sorted(late)[int(len(late) * 0.99)]
+
+
+def over_httpx(source: str, workers: int) -> float:
+    """Seconds of the pipeline over httpx's own transport."""
+    from importer.api import client
+
+    def own(*, connections: int, timeout_s: float) -> httpx.AsyncHTTPTransport:  # noqa: ARG001 - the interface's
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        return httpx.AsyncHTTPTransport(limits=limits)
+
+    client.AiohttpTransport = own  # type: ignore[assignment,misc]
+    return _run(source, workers).elapsed_s
+
+
+def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunSummary":
+    """What the command line does, within this process."""
+    import importer
+
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.001)
+    flags = {"source__paths": (source,), "limits__rate": "unlimited", "limits__workers": workers}
+    summary = importer.run(importer.load_config(None, os.environ, **flags), listener=listener)
+    assert int(summary.exit_code) == 0, summary
+    return summary
+
+
+def ours(source: str, workers: int) -> float:
+    """Seconds of the pipeline as it is, for comparison with `over_httpx`."""
+    return _run(source, workers).elapsed_s
+
+
+if __name__ == "__main__":
+    what, first, second = sys.argv[1:]
+    if what == "bare":
+        print(bare(int(first), int(second)))
+    else:
+        print({"watched": watched, "httpx": over_httpx, "ours": ours}[what](first, int(second)))

@@ -1,0 +1,110 @@
+"""How near the pipeline comes to what the wire allows: beside a bare loop of posts, and under latency.
+
+The server takes one of two cores and the client the other. The pipeline is measured as a whole process, from its
+start to its last report, the bare loop from its first post to its last answer.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.world import bare_server, measure, write_parquet
+
+ROWS = 20_000
+WORKERS = 64
+PAIRS = 5
+FEW = 1_000
+FLAGS = ["--rate", "unlimited", "--quiet"]
+
+
+def lines() -> list[str]:
+    """The pipeline's pace, each figure beside its own baseline."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_parquet(folder / "rows.parquet", ROWS)
+        write_parquet(folder / "few.parquet", FEW)
+        with bare_server(folder) as environment:
+            pace, out = _beside_the_bare_loop(folder, environment)
+            out += _over_httpx(folder, environment)
+            out += _lag(folder, environment)
+        with bare_server(folder, latency_ms=100) as environment:
+            out += _with_latency(folder, environment, pace)
+    return out
+
+
+def _beside_the_bare_loop(folder: Path, environment: Mapping[str, str]) -> tuple[float, list[str]]:
+    """The median pace of the pipeline in rows/s, and what is printed of it."""
+    ours: list[float] = []
+    bare: list[float] = []
+    for _ in range(PAIRS):
+        bare.append(ROWS / _post("bare", ROWS, WORKERS, folder=folder, environment=environment))
+        ours.append(_rows_per_s("rows.parquet", ROWS, WORKERS, folder, environment))
+    ratio = statistics.median(own / other for own, other in zip(ours, bare, strict=True))
+    return statistics.median(ours), [
+        f"| `run` of {ROWS:,} Parquet rows, TLS, {WORKERS} workers, the whole process"
+        f" | {statistics.median(ours):,.0f} rows/s | prebuilt bodies by `client.post` over `httpx-aiohttp`:"
+        f" {statistics.median(bare):,.0f}/s |",
+        f"| the ratio of the two, median of {PAIRS} pairs | {ratio:.2f} | bound 1.20 |",
+    ]
+
+
+def _over_httpx(folder: Path, environment: Mapping[str, str]) -> list[str]:
+    with _empty(folder) as there:
+        theirs = FEW / _post("httpx", folder / "few.parquet", WORKERS, folder=there, environment=environment)
+    with _empty(folder) as there:
+        ours = FEW / _post("ours", folder / "few.parquet", WORKERS, folder=there, environment=environment)
+    return [
+        f"| the pipeline of {FEW:,} rows, within the process | {ours:,.0f} rows/s"
+        f" | over httpx's own transport: {theirs:,.0f} rows/s |",
+        f"| the ratio of the two | {ours / theirs:.1f} | bound 15 |",
+    ]
+
+
+def _lag(folder: Path, environment: Mapping[str, str]) -> list[str]:
+    lags: list[float] = []
+    for _ in range(PAIRS):
+        with _empty(folder) as there:
+            lags.append(_post("watched", folder / "rows.parquet", WORKERS, folder=there, environment=environment))
+    what = f"the event loop's lag at that pace, 99th percentile, median of {PAIRS}"
+    return [f"| {what} | {statistics.median(lags) * 1e3:.0f} ms | bound 50 ms |"]
+
+
+def _with_latency(folder: Path, environment: Mapping[str, str], pace: float) -> list[str]:
+    workers = 256
+    reachable = min(workers / 0.1, pace)
+    ours = statistics.median(_rows_per_s("rows.parquet", ROWS, workers, folder, environment) for _ in range(3))
+    return [
+        f"| the same with 100 ms of latency and {workers} workers | {ours:,.0f} rows/s"
+        f" | the lesser of {workers * 10:,} and the figure without latency: {reachable:,.0f} |",
+        f"| the ratio of the two | {ours / reachable:.2f} | bound 0.90 |",
+    ]
+
+
+def _rows_per_s(source: str, rows: int, workers: int, folder: Path, environment: Mapping[str, str]) -> float:
+    """The pace of the whole process, into a ledger that is not there yet."""
+    with _empty(folder) as there:
+        words = ["run", str(folder / source), *FLAGS, "--workers", str(workers)]
+        run = measure(words, dict(environment), there)
+        assert run.exit_code == 0, f"the run ended with {run.exit_code}"
+        return rows / run.wall_s
+
+
+def _post(what: str, first: object, workers: int, *, folder: Path, environment: Mapping[str, str]) -> float:
+    """The number that `benchmarks.posting` prints."""
+    words = [sys.executable, "-m", "benchmarks.posting", what, str(first), str(workers)]
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | dict(environment) | path, check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+@contextmanager
+def _empty(folder: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        yield Path(name)
