@@ -48,7 +48,8 @@ class Console(Listener):
     def plan(self, plan: PlanSummary, *, rate: float | str, report: str, command: Sequence[str]) -> None:
         """The plan on one screen: what is there, what would be sent, what is wrong and what to do next."""
         if self._json:
-            self.emit("summary", plan.as_json())
+            duration_s = None if isinstance(rate, str) else round(plan.to_send / rate, 1)
+            self.emit("summary", plan.as_json() | {"rate": rate, "duration_s": duration_s})
             return
         self._print(f"{_names(plan.sources)}: {_rows(plan.read)}{'' if plan.complete else ' read of more'}")
         self._print(f"  {_heads(plan)}")

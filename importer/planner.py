@@ -27,6 +27,7 @@ from importer.mapping import MappedRow
 from importer.outcomes import Code, Issue, State
 from importer.planned import PlannedRow, Verdicts
 from importer.records import Identity, Place
+from importer.redaction import reads_as_a_scope
 from importer.sources.base import Chunk
 from importer.spool import Action, Spool, SpooledRow
 from importer.summary import PlanSummary, change_heads, refuse_a_mass_change, summarise_plan
@@ -78,13 +79,17 @@ class Planner:
         self._read = 0
         self._samples: dict[str, str] = {}
         self._heads = Counter[str]()
+        self._decided = False
         self._conflicts = Conflicts(spool, ledger, digests, self.names, one_pass=self.one_pass)
         self._kept = Kept()
 
     @property
     def notes(self) -> list[str]:
         """What was assumed while mapping, said once each."""
-        return list(dict.fromkeys([*self._said, *self._notes.lines()]))
+        lines = [*self._said, *self._notes.lines()]
+        if self.skipped and not self._decided:
+            lines.append("no row is left: every one was skipped, so check that the preset fits")
+        return list(dict.fromkeys(lines))
 
     @property
     def skipped(self) -> int:
@@ -206,6 +211,7 @@ class Planner:
         rows = self._conflicts.without_known_keys(out, self._sound(source_no, mapped))
         for sound in self._conflicts.without_known_tokens(out, rows):
             self._decide_row(out, sound)
+        self._decided = self._decided or bool(out.rows)
         self._spool.add(out.rows, out.problems, out.warnings)
         self._take_samples(out)
         return out
@@ -306,7 +312,7 @@ class Planner:
             if tokens and tokens.access_token and tokens.access_token.expires_at:
                 expires_at = f"{tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
                 self._samples.setdefault("time", f"{row.place}: the access token expires {expires_at}")
-            if tokens and tokens.scopes:
+            if tokens and tokens.scopes and all(map(reads_as_a_scope, tokens.scopes)):
                 self._samples.setdefault("scopes", f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120])
 
 

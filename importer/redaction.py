@@ -38,6 +38,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]*|[A-Z]*|[0-9]*|\w{1,4}")
 _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F-]{16,}")
+_SCOPE = re.compile(r"[A-Za-z][A-Za-z0-9]*([_.:/*-]+[A-Za-z0-9]+)*[/*]?")
 _DIGIT = re.compile(r"[0-9]")
 _SIGNS = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[#$%^&*!?=+~|<>{}\[\]\\`])\S{8,}")
 _PART = re.compile(
@@ -87,6 +88,13 @@ def reads_as_a_name(text: str) -> bool:
     What says itself that it is made up (`fake-token-1`) is a trial's credential, and no name.
     """
     return not _MADE_UP.search(text) and all(_PART.fullmatch(part) for part in _BETWEEN.split(text))
+
+
+def reads_as_a_scope(text: str) -> bool:
+    """Whether a scope is of words and dots, slashes and colons, as `crm.read` or an address: then it is shown."""
+    if looks_like_a_token(text) or len(text) > 100 or not _SCOPE.fullmatch(text):
+        return False
+    return not any(map(may_be_a_key, re.split(r"[^A-Za-z0-9]+", text)))
 
 
 def has_the_signs_of_a_password(text: str) -> bool:

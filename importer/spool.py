@@ -206,6 +206,16 @@ class Spool:
         )
         return [ProviderRows(*row) for row in found]
 
+    def shared_groups(self) -> tuple[int, tuple[int, int] | None]:
+        """How many groups have rows of several consumers for one provider, and source_no and row of one of them."""
+        found = self._db.execute(
+            "SELECT count(*), min(first) FROM (SELECT min(source_no * 4294967296 + row) AS first FROM rows"
+            " WHERE provider <> '' AND action NOT IN (?, ?) GROUP BY provider, group_ref"
+            " HAVING min(consumer_ref) <> max(consumer_ref))",
+            (int(Action.REJECTED), int(Action.DUPLICATE)),
+        ).fetchone()
+        return found[0], None if found[1] is None else divmod(found[1], 4294967296)
+
     def problem_count(self, *codes: Code) -> int:
         """How many problems were found, of these codes or of all."""
         marks = ", ".join("?" * len(codes))

@@ -44,6 +44,19 @@ NONE_OF_THEM: list[tuple[str, str, Code]] = [
     ("label", f"enc:{FAKE}", Code.ENCRYPTED),
     ("label", f"ENCRYPTED:{FAKE}", Code.ENCRYPTED),
     ("label", f"v1:{FAKE}:fake", Code.ENCRYPTED),
+    ("openssl", f"U2FsdGVkX1{FAKE}==", Code.ENCRYPTED),
+    ("spring", f"{{cipher}}{FAKE}", Code.ENCRYPTED),
+    ("iron", f"Fe26.2**{FAKE}*{FAKE}", Code.ENCRYPTED),
+    ("hash", "$2b$12$fakefakefakefakefakefakefakefake", Code.ENCRYPTED),
+    ("hash", "$argon2id$v=19$m=65536,t=3,p=4$ZmFrZQ$ZmFrZQ", Code.ENCRYPTED),
+    ("mask_word", "<sensitive>", Code.MASKED),
+    ("mask_run", "########", Code.MASKED),
+    ("mask_part", f"{FAKE}{FAKE}...", Code.MASKED),
+    ("placeholder", "YOUR_ACCESS_TOKEN", Code.BAD_TOKEN),
+    ("placeholder", "your-api-key", Code.BAD_TOKEN),
+    ("quoted", '"fake-access-token-1"', Code.BAD_TOKEN),
+    ("address", "https://crm.example/token", Code.BAD_TOKEN),
+    ("json", "[]", Code.BAD_TOKEN),
     ("mask_word", "REDACTED", Code.MASKED),
     ("mask_word", "[FILTERED]", Code.MASKED),
     ("mask_word", "<hidden>", Code.MASKED),
@@ -143,8 +156,9 @@ def test_every_rule_has_an_example():
 
 
 @pytest.mark.parametrize(("rule", "text", "code"), NONE_OF_THEM)
-def test_an_api_key_and_a_client_secret_are_held_to_the_same_but_for_headers_and_json(rule, text, code):
-    for_tokens_only = rule in {"header", "json"}  # of a key, the catalog knows whether a prefix belongs to it
+def test_an_api_key_and_a_client_secret_are_held_to_the_same_but_for_headers_json_and_addresses(rule, text, code):
+    # of a key, the catalog knows whether a prefix belongs to it; and some keys are the address of a hook
+    for_tokens_only = rule in {"header", "json", "address"}
     client = {"client_id": "fake-client-1"}
 
     [key] = mapped({**REFS, "api_key": text})

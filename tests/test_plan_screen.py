@@ -79,3 +79,103 @@ def test_a_column_of_a_hundred_names_does_not_fill_the_screen(home: Path, import
 
     assert "and 92 more, with 92 rows" in out
     assert len(out.splitlines()) < 40
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["1//0gFakeRefresh0000000000000001", "q7Zk2vPd9xTbw8Rn4bXc1mLs", "ghp_fakefakefakefakefakefakefakefake0001"],
+)
+def test_a_token_in_the_place_of_scopes_is_neither_shown_nor_sent(
+    shown: str, home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    """A slip in the mapping: the scopes are taken from the column of the refresh token."""
+    (home / "slip.toml").write_text(
+        f"{(home / 'config.toml').read_text()}\n[mapping]\nprovider = 'provider'\ngroupRef = 'group_ref'\n"
+        "consumerRef = 'consumer_ref'\noauth2AuthorizationCode.accessToken.token = 'access_token'\n"
+        "oauth2AuthorizationCode.refreshToken.token = 'refresh_token'\n"
+        "oauth2AuthorizationCode.scopes = 'refresh_token'\n"
+    )
+    write_csv(home / "rows.csv", [token_row(1, refresh_token=shown)])
+
+    planned = importer("plan", "rows.csv", "-c", "slip.toml")
+    as_object = importer("plan", "rows.csv", "-c", "slip.toml", "--json")
+
+    assert planned.exit_code == 3
+    assert shown not in planned.out + planned.err + as_object.out
+    assert importer("run", "rows.csv", "-c", "slip.toml").exit_code == 3
+    assert sandbox.count() == 0
+
+
+def test_an_opaque_list_of_scopes_is_not_shown_as_a_sample(home: Path, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [token_row(1, scopes="q7Zk2vPd9xTbw8Rn4bXc1mLs"), token_row(2, scopes="crm.read")])
+
+    out = importer("plan", "rows.csv").out
+
+    assert "q7Zk2vPd9xTbw8Rn4bXc1mLs" not in out
+    assert "row 2: scopes crm.read" in out
+
+
+@pytest.mark.parametrize(
+    ("written", "scopes"),
+    [
+        ("{read,write}", ["read", "write"]),
+        ('{"crm.read",write}', ["crm.read", "write"]),
+        ('"read write"', ["read", "write"]),
+    ],
+)
+def test_scopes_as_databases_and_json_write_them(
+    written: str, scopes: list[str], home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(1, scopes=written)])
+
+    assert importer("run", "rows.csv").exit_code == 0
+
+    (connection,) = sandbox.connections()
+    assert connection["current"]["oauth2AuthorizationCode"]["scopes"] == scopes
+
+
+def test_words_for_nothing_in_refs_are_said_and_taken_as_they_are_written(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    write_csv(home / "rows.csv", [token_row(1, group_ref="NULL"), token_row(2)])
+
+    assert "group_ref: words for nothing (NULL, None, …) are taken as they are" in importer("plan", "rows.csv").out
+    assert importer("run", "rows.csv").exit_code == 0
+    assert sorted(connection["groupRef"] for connection in sandbox.connections()) == ["NULL", "g2"]
+
+
+def test_groups_with_several_consumers_for_one_provider_are_counted(home: Path, importer: Importer) -> None:
+    rows = [token_row(1), token_row(2, group_ref="g1"), token_row(3), key_row(1, consumer_ref="another")]
+    write_csv(home / "rows.csv", rows)
+
+    assert (
+        "1 group has several consumers for one provider, e.g. with rows.csv row 1" in importer("plan", "rows.csv").out
+    )
+
+
+def test_a_word_for_nothing_skips_no_row(home: Path, importer: Importer) -> None:
+    """mysql and psql write NULL where there is none: it is no OAuth 1 secret."""
+    write_csv(
+        home / "rows.csv",
+        [{"user_id": "7", "provider": "hubspot", "uid": "u", "access_token": "fake-a", "token_secret": "NULL"}],
+    )
+
+    out = importer("plan", "rows.csv", "--preset", "omniauth").out
+
+    assert "1 new" in out
+    assert "skipped" not in out
+
+
+def test_a_file_of_which_every_row_is_skipped_says_so(home: Path, importer: Importer) -> None:
+    write_csv(
+        home / "rows.csv",
+        [{"user_id": "7", "provider": "hubspot", "uid": "u", "access_token": "fake-a", "token_secret": "fake-s"}],
+    )
+
+    assert "no row is left: every one was skipped" in importer("plan", "rows.csv", "--preset", "omniauth").out
+
+
+def test_the_json_of_a_plan_says_how_long_it_will_take(mixed: Path, importer: Importer) -> None:
+    found = as_json(importer("plan", mixed.name, "--json", "--rate", "2"))
+
+    assert (found["rate"], found["to_send"], found["duration_s"]) == (2.0, 7, 3.5)

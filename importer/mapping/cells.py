@@ -70,6 +70,17 @@ def is_blank(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str | bytes) and (not cell or cell.isspace()))
 
 
+WORDS_FOR_NOTHING = (
+    "null", "none", "nil", "undefined", "nan", "n/a", "#n/a", "<null>", "(null)", r"\n", "#ref!",
+)  # fmt: skip
+"""What exports write where there is nothing, in upper or lower case. A customer may be called so all the same."""
+
+
+def is_a_word_for_nothing(cell: Any) -> bool:
+    """Whether a cell holds what an export writes where there is nothing."""
+    return isinstance(cell, str) and len(cell) < 20 and cell.strip().casefold() in WORDS_FOR_NOTHING
+
+
 def as_text(cell: Any) -> Any:
     """A cell as text: integers, whole SQL decimals and UUIDs have one spelling; anything else is a fault."""
     if cell is None or isinstance(cell, str | Fault):

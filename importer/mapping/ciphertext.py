@@ -13,7 +13,7 @@ from typing import Any
 
 from importer.api.models import AuthScheme
 from importer.mapping.bodies import Columns
-from importer.mapping.cells import Fault, replaced, texts_in
+from importer.mapping.cells import WORDS_FOR_NOTHING, Fault, replaced, texts_in
 from importer.mapping.refs import UNSEEN
 from importer.mapping.schemes import scheme_of
 from importer.outcomes import Code
@@ -97,24 +97,38 @@ RULES: tuple[Rule, ...] = (
     _encrypted("kms", r"AQICAH[A-Za-z0-9+/]{20,}={0,2}\Z", "so the KMS of AWS writes"),
     _encrypted("tool", r"\$ANSIBLE_VAULT;|ENC\[AES256_GCM,|ENC\(\S{16,}\)\Z", "by Ansible Vault, SOPS or Jasypt"),
     _encrypted("label", r"[eE](?i:nc|ncrypted):[\w+/=:.-]{16,}\Z|v\d{1,2}:[\w+/=:.-]{16,}\Z", "by its label, as enc:"),
+    _encrypted("openssl", r"U2FsdGVkX1[A-Za-z0-9+/]+={0,2}\Z", "so OpenSSL and CryptoJS write"),
+    _encrypted("spring", r"\{cipher\}", "so Spring Cloud Config writes"),
+    _encrypted("iron", r"Fe26\.2\*", "this is sealed with iron"),
+    _encrypted("hash", r"\$2[aby]\$\d\d\$|\$argon2|\$scrypt\$|\{SHA", "this is a hash, which nobody can undo"),
     _masked(
-        "mask_word", ANY, r"REDACTED\Z|[\[<({*][\[<({*]*(?i:redacted|filtered|hidden|masked|removed|secret)[\]>)}*]+\Z",
+        "mask_word", ANY,
+        r"REDACTED\Z|[\[<({*][\[<({*]*(?i:redacted|filtered|hidden|masked|removed|secret|sensitive)[\]>)}*]+\Z",
         "a word in its place",
     ),
     _masked("mask_bare_word", ISSUED, _words("redacted", "filtered", "hidden", "masked"), "a word in its place"),
-    _masked("mask_run", ANY, r"[*•●∙·▪■][*•●∙·▪■]{2,}\Z", "nothing but stars or bullets"),
+    _masked("mask_run", ANY, r"[*•●∙·▪■#][*•●∙·▪■#]{2,}\Z", "nothing but stars or bullets"),
     _masked("mask_x", ISSUED, r"[xX][xX]{4,}[A-Za-z0-9]{0,6}\Z", "a row of x"),
     # Random tokens have dots and stars too (those of Salesforce, those of Microsoft): only a short one with three in a
     # row is a mask, as ab12...yz89 is.
     _masked(
-        "mask_part", ISSUED, r".{0,20}(?:\.\.\.|\*\*\*).{0,8}\Z|.*(?:\*{5}|••|●●|…)", "a part of it is left out",
+        "mask_part", ISSUED, r".{0,20}(?:\.\.\.|\*\*\*).{0,8}\Z|.*(?:\*{5}|••|●●|…|\.\.\.\Z)",
+        "a part of it is left out",
         marks=("...", "***", "••", "●●", "…"),
     ),
     _bad(
-        "nothing", ISSUED, _words("null", "none", "nil", "undefined", "nan", "n/a", "#n/a", "<null>", "(null)", r"\n"),
+        "nothing", ISSUED, _words(*WORDS_FOR_NOTHING),
         "this is a word that an export wrote where there is nothing",
         "Export such cells empty.",
     ),
+    _bad(
+        "placeholder", ISSUED, r"[yY](?i:our)[_ -](?i:[a-z]+[_ -])?(?i:token|key|secret)\Z",
+        "this stands in the place of a token that somebody was to fill in", "Fill it in.",
+    ),
+    _bad(
+        "quoted", ISSUED, r'".*"\Z', "this has quotation marks around it, as JSON text has", "Export it without them.",
+    ),
+    _bad("address", Kind.TOKEN, r"https?://", "this is an address and not a token", "Check the column."),
     _bad(
         "header", Kind.TOKEN, r"[bB](?i:earer|asic)\s",
         "the word before this token (Bearer, Basic) belongs to a header and not to the token",
@@ -129,7 +143,7 @@ RULES: tuple[Rule, ...] = (
     _bad("php", ISSUED, r'[aO]:\d+:[{"]|s:\d+:"', "this was written by PHP's serialize", "Export the token in it."),
     _bad("javascript", ISSUED, r"\[object Object\]", "JavaScript wrote an object as text", "Export the token in it."),
     _bad(
-        "json", Kind.TOKEN, r'[\[{]\s*["\[{]',
+        "json", Kind.TOKEN, r'[\[{]\s*["\[{\]}]',
         "this is JSON and not a token",
         'Name the token in it by its path in the [mapping], e.g. json = "$.access_token".',
     ),

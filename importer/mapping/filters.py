@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from importer.fields import RowFilter
-from importer.mapping.cells import Fault, as_text, cells_of, is_blank
+from importer.mapping.cells import Fault, as_text, cells_of, is_a_word_for_nothing, is_blank
 from importer.mapping.header import Header
 from importer.mapping.json_cells import finder, parsed
 from importer.notes import Notes
@@ -41,7 +41,7 @@ class Filter:
         if isinstance(cell, Fault) or is_blank(cell):
             return None
         if rule.drop_filled:
-            return ""
+            return None if is_a_word_for_nothing(cell) else ""
         if rule.drop_true:
             return "" if str(cell).strip().casefold() in _TRUE else None
         text = as_text(cell)

@@ -20,6 +20,20 @@ def refuse_credentials(columns: Columns) -> None:
         if path in columns:
             for position in _repeating_a_credential(columns[path], columns):
                 columns[path][position] = CREDENTIAL
+    for path, column in columns.items():
+        if path.endswith(".scopes"):
+            for position in _holding_a_credential(column, columns):
+                column[position] = CREDENTIAL
+
+
+def _holding_a_credential(lists: list[Any], columns: Columns) -> list[int]:
+    """Positions of the rows in which a list of scopes holds a credential of the same row."""
+    return [
+        position
+        for _, secrets in secret_columns(columns)
+        for position, (scopes, secret) in enumerate(zip(lists, secrets, strict=True))
+        if isinstance(scopes, tuple) and secret is not None and secret in scopes
+    ]
 
 
 def _repeating_a_credential(opened: list[Any], columns: Columns) -> Iterator[int]:

@@ -6,6 +6,7 @@ from typing import Any
 from importer.mapping.cells import Fault, Reader, as_text, distinct, is_blank, trimmed
 from importer.mapping.json_cells import is_python_repr, loads, parsed
 from importer.outcomes import Code
+from importer.redaction import looks_like_a_token
 
 _REPR = Fault(
     Code.BAD_SCOPES,
@@ -18,6 +19,11 @@ _BROKEN = Fault(
     'Write e.g. ["read", "write"], or: read write.',
 )
 _NOT_TEXTS = Fault(Code.BAD_SCOPES, "this list holds something that is not text", 'Write e.g. ["read", "write"].')
+_CREDENTIAL = Fault(
+    Code.BAD_SCOPES,
+    "this is, or looks like, a credential and no list of scopes, and so is not shown here",
+    "Check that no two columns are swapped, in the file or in the mapping.",
+)
 _NOT_NAMED = Fault(
     Code.BAD_TYPE, "this must be one JSON object whose values are texts", 'Write e.g. {"workspace": "acme"}.'
 )
@@ -63,6 +69,10 @@ def _split(text: str, split: str | None) -> Any:
         except (ValueError, RecursionError):
             return _REPR if is_python_repr(text) else _BROKEN
         return _list(items) if isinstance(items, list) else _BROKEN
+    if split is None and text.startswith("{") and text.endswith("}"):
+        text = text[1:-1].replace('"', "")  # an array as PostgreSQL prints it
+    elif split is None and len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]  # a JSON string
     return _list(_SEPARATORS.split(text) if split is None else text.split(split))
 
 
@@ -78,6 +88,8 @@ def _list(cell: Any) -> Any:
     items = [as_text(item) for item in cell if not is_blank(item)]
     if any(isinstance(item, Fault) for item in items):
         return _NOT_TEXTS
+    if any(map(looks_like_a_token, items)):
+        return _CREDENTIAL
     return tuple(dict.fromkeys(item.strip() for item in items)) or None
 
 

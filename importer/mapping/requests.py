@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from importer.api.models import GenerateRequest
 from importer.errors import ConfigError
 from importer.fields import FieldSpec, RowFilter
-from importer.mapping.bodies import CLIENT_ID, KEY, Columns, bodies
+from importer.mapping.bodies import CLIENT_ID, KEY, OPEN, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
-from importer.mapping.cells import Fault
+from importer.mapping.cells import Fault, distinct, is_a_word_for_nothing
 from importer.mapping.ciphertext import refuse_unusable
 from importer.mapping.columns import Cells, compile_field
 from importer.mapping.filters import Filter, without_skipped
@@ -94,6 +94,7 @@ class Mapper:
         cells = Cells(chunk.frame)
         columns: Columns = {field.path: field.column(cells) for field in self._fields}
         self._look_for_the_expected(columns)
+        self._note_words_for_nothing(columns)
         choices = self._choices(columns, len(cells))
         problems = self._problems(columns, choices)
         # a refused ref is not shown, whatever it is
@@ -119,6 +120,15 @@ class Mapper:
     def notes(self) -> list[str]:
         """What the plan says once."""
         return self._notes.lines()
+
+    def _note_words_for_nothing(self, columns: Columns) -> None:
+        """A ref may be the word `null`, and is taken as it is written; most times nothing is meant, and it is said."""
+        for path in (*OPEN, "providerWorkspaceRef", "providerMetadata.workspace"):
+            if path in columns and any(map(is_a_word_for_nothing, distinct(columns[path]))):
+                self._notes.say(
+                    f"{self._labels[path]}: words for nothing (NULL, None, …) are taken as they are written; where "
+                    "nothing is meant, export such cells empty"
+                )
 
     def _choices(self, columns: Columns, rows: int) -> list[Choice]:
         said = columns.get("authScheme", [None] * rows)
