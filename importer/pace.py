@@ -12,7 +12,7 @@ UNLIMITED = math.inf
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What happened since the policy was asked last; times in seconds, without those of a hold.
+    """What happened since the policy was asked last; times in seconds.
 
     `refused` is for pace, and only of a request that started after the last step back: what one limit refused together
     is one refusal. `accepted` counts the other answers to such requests, `fastest_s` is the least latency among them.
@@ -67,9 +67,8 @@ class Pace:
     """The last two refusals found the same limit."""
     quiet_s: float = 0.0
     """Seconds since the last step back in which the pace was really used."""
-    span_s: float = 0.0
-    """Seconds since a moment at which the server had nothing to give, `accepted` requests ago."""
     accepted: int = 0
+    """Requests accepted in this time."""
     hold_s: float = 0.0
     """What the last refusal asked to wait."""
     latency: Latency = Latency()
@@ -132,7 +131,6 @@ class AdaptiveRate:
         pace = replace(
             pace,
             quiet_s=pace.quiet_s + used_s,
-            span_s=pace.span_s + used_s,
             accepted=pace.accepted + seen.accepted,
             latency=pace.latency.after(seen),
         )
@@ -143,23 +141,24 @@ class AdaptiveRate:
         return replace(pace, rate=self._risen(pace, used_s)) if used_s else pace
 
     def _refused(self, pace: Pace, seen: Seen) -> Pace:
-        """Back to what the server let through since it last had nothing to give: between the two, that is its limit."""
+        """Back to what was accepted since the last refusal.
+
+        The server had nothing left then and has nothing left now, so that is its limit. It is more where the limit has
+        risen, less where a hold filled a burst up.
+        """
         burst = self.burst_s * pace.rate * min(1.0, pace.hold_s)
-        allowed = max(0.0, pace.accepted - burst) / max(pace.span_s - seen.latency_s, 1e-3)
+        allowed = max(0.0, pace.accepted - burst) / max(pace.quiet_s - seen.latency_s, 1e-3)
         far = pace.good is None or pace.rate > 1.5 * pace.good
         least = (self.overshoot if far else self.back) * pace.rate
         below = 1.0 if seen.hold_s else self.below
         good = max(self.least, below * min(pace.rate, max(least, allowed)))
-        # refusals close together are one stretch without anything to give: the longer it is, the better it is measured
-        again = pace.quiet_s < 1.0 and not seen.hold_s and not pace.hold_s
         return replace(
             pace,
             rate=good,
             good=good,
             settled=pace.good is not None and abs(good - pace.good) < 0.05 * pace.good,
             quiet_s=0.0,
-            span_s=pace.span_s if again else 0.0,
-            accepted=pace.accepted if again else 0,
+            accepted=0,
             hold_s=seen.hold_s,
             latency=Latency(pace.latency.floor_s),
         )
@@ -173,7 +172,7 @@ class AdaptiveRate:
         rate = max(self.least, 0.85 * min(pace.rate, latency.answers / latency.elapsed_s))
         # where a lower pace brings no lower latency, it is not ours: each step back makes it more the usual one
         after = Latency(1.25 * latency.floor_s, before_s=latency.fastest_s)
-        return replace(pace, rate=rate, good=rate, settled=False, quiet_s=0.0, hold_s=0.0, latency=after)
+        return Pace(rate, good=rate, latency=after)
 
     def _risen(self, pace: Pace, used_s: float) -> float:
         if pace.good is None:

@@ -161,7 +161,7 @@ class Pacer:
             if self.pace.rate < self.rate:
                 self._back_at = now
             self.rate = self.pace.rate
-        self._step_at = max(now, self._hold_until)
+        self._step_at = now
         self._started, self._accepted, self._fastest_s = 0, 0, math.inf
 
     def heard(self, answer: Answer[object], probe: bool = False) -> None:

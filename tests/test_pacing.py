@@ -414,7 +414,7 @@ def test_refusals_between_answers_end_nothing(clock: MovedClock) -> None:
 
 USED = Seen(elapsed_s=0.1, started=10, accepted=10, fastest_s=0.02)
 REFUSED = replace(USED, refused=True, latency_s=0.02)
-AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, span_s=5.0, accepted=500)
+AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, accepted=500)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, span_s=5.0, accepted=500)
         pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=50), 200.0, id="grows"),
         pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=30), 100.0, id="grows only while it is used"),
         pytest.param(Pace(4_000.0), replace(USED, elapsed_s=0.5, started=2_000), 5_000.0, id="grows to its most"),
-        pytest.param(Pace(100.0, span_s=3.0, accepted=90), REFUSED, 0.98 * 60.0, id="first refusal: far back"),
+        pytest.param(Pace(100.0, quiet_s=3.0, accepted=90), REFUSED, 0.98 * 60.0, id="first refusal: far back"),
         # a refusal: back to what was accepted since the server last had nothing to give, at the most a quarter
         pytest.param(replace(AT_100, rate=120.0), REFUSED, 0.98 * 510 / 5.08, id="what was accepted"),
         pytest.param(replace(AT_100, accepted=50), REFUSED, 0.98 * 75.0, id="a quarter"),
@@ -461,8 +461,8 @@ def test_the_next_rate_is(pace: Pace, seen: Seen, rate: float) -> None:
     assert FixedRate(pace.rate).next(pace, seen).rate == pace.rate
 
 
-def test_refusals_close_together_are_measured_as_one_stretch() -> None:
-    """120/s became 40/s: each refusal alone says nothing, all of them say 40."""
+def test_a_few_refusals_find_a_limit_that_has_fallen() -> None:
+    """120/s became 40/s."""
     policy, pace = AdaptiveRate(), replace(AT_100, rate=120.0, good=120.0, accepted=600)
     rates = [
         (pace := policy.next(pace, Seen(0.05, int(pace.rate / 20), accepted=2, refused=True))).rate for _ in range(6)
