@@ -1,7 +1,7 @@
 """What `throughput` runs in processes of their own: the bare loop, and the pipeline with its event loop watched.
 
-`python -m benchmarks.posting bare ROWS WORKERS`, `… watched SOURCE WORKERS`, `… httpx …`, `… ours …`; where the server
-is, the environment says, as for `importer`. Each prints one number.
+`python -m benchmarks.posting bare ROWS WORKERS`, `… watched SOURCE WORKERS`, `… httpx …`;
+where the server is, the environment says, as for `importer`. Each prints one number.
 """
 
 import asyncio
@@ -111,8 +111,7 @@ def over_httpx(source: str, workers: int) -> float:
     from importer.api import client
 
     def own(*, connections: int, timeout_s: float) -> httpx.AsyncHTTPTransport:  # noqa: ARG001 - the interface's
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        return httpx.AsyncHTTPTransport(limits=limits)
+        return httpx.AsyncHTTPTransport()
 
     client.AiohttpTransport = own  # type: ignore[assignment,misc]
     return _run(source, workers).elapsed_s
@@ -130,14 +129,9 @@ def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunS
     return summary
 
 
-def ours(source: str, workers: int) -> float:
-    """Seconds of the pipeline as it is, for comparison with `over_httpx`."""
-    return _run(source, workers).elapsed_s
-
-
 if __name__ == "__main__":
     what, first, second = sys.argv[1:]
     if what == "bare":
         print(bare(int(first), int(second)))
     else:
-        print({"watched": watched, "httpx": over_httpx, "ours": ours}[what](first, int(second)))
+        print({"watched": watched, "httpx": over_httpx}[what](first, int(second)))

@@ -30,7 +30,7 @@ def lines() -> list[str]:
         write_parquet(folder / "few.parquet", FEW)
         with bare_server(folder) as environment:
             pace, out = _beside_the_bare_loop(folder, environment)
-            out += _over_httpx(folder, environment)
+            out += _over_httpx(folder, environment, pace)
             out += _lag(folder, environment)
         with bare_server(folder, latency_ms=100) as environment:
             out += _with_latency(folder, environment, pace)
@@ -53,15 +53,12 @@ def _beside_the_bare_loop(folder: Path, environment: Mapping[str, str]) -> tuple
     ]
 
 
-def _over_httpx(folder: Path, environment: Mapping[str, str]) -> list[str]:
+def _over_httpx(folder: Path, environment: Mapping[str, str], pace: float) -> list[str]:
     with _empty(folder) as there:
         theirs = FEW / _post("httpx", folder / "few.parquet", WORKERS, folder=there, environment=environment)
-    with _empty(folder) as there:
-        ours = FEW / _post("ours", folder / "few.parquet", WORKERS, folder=there, environment=environment)
     return [
-        f"| the pipeline of {FEW:,} rows, within the process | {ours:,.0f} rows/s"
-        f" | over httpx's own transport: {theirs:,.0f} rows/s |",
-        f"| the ratio of the two | {ours / theirs:.1f} | bound 15 |",
+        f"| the same pipeline over httpx's own transport, {FEW:,} rows, once | {theirs:,.0f} rows/s | |",
+        f"| the ratio of the two | {pace / theirs:.1f} | bound 15 |",
     ]
 
 

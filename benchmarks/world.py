@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import trustme
 
 _SERVE = """
 import sys
@@ -101,6 +100,8 @@ def bare_server(folder: Path, latency_ms: int = 0) -> Iterator[dict[str, str]]:
 
     Its certificate is made here, in `folder`; SSL_CERT_FILE, which OpenSSL and so every client reads, has it trusted.
     """
+    import trustme  # of the extra `benchmark`
+
     authority, pem = trustme.CA(), folder / "server.pem"
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))

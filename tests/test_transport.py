@@ -1,6 +1,7 @@
 """aiohttp under httpx: it passes the conformance suite, verifies certificates, and bounds what it reads."""
 
 import asyncio
+import gzip
 import json
 import shutil
 import ssl
@@ -72,6 +73,16 @@ def test_a_longer_body_is_cut_so_that_it_cannot_be_read_and_the_next_request_is_
         assert (await client.post(server.url, content="{}")).json() == {}
 
     assert run(behave, talk).connections == 2
+
+
+def test_a_compressed_answer_is_decoded_once() -> None:
+    body = gzip.compress(b'{"id": "c-1"}')
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    async def talk(client: httpx.AsyncClient, server: Server) -> None:
+        assert (await client.get(server.url)).json() == {"id": "c-1"}
+
+    run(after_reading(head + body), talk)
 
 
 def test_an_idle_connection_is_given_up_before_the_usual_server_does() -> None:

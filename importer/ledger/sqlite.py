@@ -6,7 +6,7 @@ standard library's `sqlite3` and not an ORM: a dozen statements, and every micro
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,8 @@ from importer.ledger.base import (
     Write,
 )
 from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, make_private
-from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State, gist
+from importer.ledger.statements import COLUMNS, FIRST, KEY, MOVES, PROBLEM, STATE_OF, entry_of, moves_to, problem_of
+from importer.outcomes import Outcome, State, gist
 from importer.records import Identity, Place, Target
 
 MIGRATIONS = {
@@ -36,37 +37,9 @@ MIGRATIONS = {
 }
 """Version -> what makes the next one of it. A reader takes every version from the first on: so far they only add."""
 
-_KEY = "target = ? AND provider = ? AND group_ref = ? AND consumer_ref = ?"
-_STATE_OF = f"SELECT state FROM entries WHERE {_KEY}"  # noqa: S608 - our own constants
-_COLUMNS = (
-    "provider, group_ref, consumer_ref, state, fingerprint, refresh_digest, connection_id, ours, posts, doubt,"
-    " sent_at, settle_at, op_fingerprint, reported, run_id"
-)
-_PROBLEM = (
-    "source_no, row, provider, group_ref, consumer_ref, attempts, field, code, message, fix, stage, http_status,"
-    " retryable, request_id"
-)
 
-
-def _move_statement(to: State) -> str:
-    """The upsert of a move to `to`: it changes nothing where TRANSITIONS forbids it, and so is noticed."""
-    allowed = ", ".join(f"'{state}'" for state, onward in TRANSITIONS.items() if to in onward)
-    kept = ("fingerprint", "connection_id", "ours", "sent_at", "settle_at", "run_id")
-    return (
-        "INSERT INTO entries (target, provider, group_ref, consumer_ref, state, fingerprint, refresh_digest,"  # noqa: S608
-        " connection_id, ours, posts, doubt, sent_at, settle_at, run_id, updated_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(?11, 0), ?12, ?13, ?14, ?15)"
-        " ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
-        " doubt = coalesce(?11, doubt), updated_at = excluded.updated_at,"
-        # a digest goes with its fingerprint: credentials without a refresh token have none
-        " refresh_digest = iif(excluded.fingerprint IS NULL, refresh_digest, excluded.refresh_digest), "
-        + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
-        + f" WHERE state IN ({allowed})"
-    )
-
-
-_MOVES = {state: _move_statement(state) for state in State}
-_FIRST = TRANSITIONS[State.PENDING] | {State.PENDING}
+class _NotAll(Exception):
+    """Of moves that were made together, some are not allowed."""
 
 
 class SqliteLedger:
@@ -192,14 +165,14 @@ class SqliteLedger:
 
     def entries(self, identities: Sequence[Identity]) -> list[Entry | None]:
         """The entry of each identity, in the same order."""
-        statement = f"SELECT {_COLUMNS} FROM entries WHERE {_KEY}"  # noqa: S608 - our own constants
+        statement = f"SELECT {COLUMNS} FROM entries WHERE {KEY}"  # noqa: S608 - our own constants
         target = self._target
         if not target:
             return [None] * len(identities)
         with explained(self.path, LedgerLost):
             execute = self._db.execute
             rows = [execute(statement, (target, *identity)).fetchone() for identity in identities]
-        return [row and _entry(row) for row in rows]
+        return [row and entry_of(row) for row in rows]
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
         """Which key of this target has, or may have, a connection with a refresh token."""
@@ -220,7 +193,7 @@ class SqliteLedger:
 
     def is_superseded(self, identity: Identity, fingerprint: bytes) -> bool:
         """Whether a later fingerprint replaced this one."""
-        statement = f"SELECT 1 FROM superseded WHERE {_KEY} AND fingerprint = ?"  # noqa: S608 - our own constants
+        statement = f"SELECT 1 FROM superseded WHERE {KEY} AND fingerprint = ?"  # noqa: S608 - our own constants
         with explained(self.path, LedgerLost):
             return self._one(statement, (self._target, *identity, fingerprint)) is not None
 
@@ -228,37 +201,43 @@ class SqliteLedger:
         """Every entry of the target in one of these states."""
         wanted = list(states)
         marks = ", ".join("?" * len(wanted))
-        statement = f"SELECT {_COLUMNS} FROM entries WHERE target = ? AND state IN ({marks})"  # noqa: S608 - marks only
+        statement = f"SELECT {COLUMNS} FROM entries WHERE target = ? AND state IN ({marks})"  # noqa: S608 - marks only
         for row in self._rows(statement, (self._target, *wanted)):
-            yield _entry(row)
+            yield entry_of(row)
 
     def posted_by(self, run_id: str) -> Iterator[Entry]:
         """Every created entry whose connection a run posted, and that is ours."""
         statement = (
-            f"SELECT {_COLUMNS} FROM entries"  # noqa: S608 - our own constants
+            f"SELECT {COLUMNS} FROM entries"  # noqa: S608 - our own constants
             " WHERE run_id = ? AND target = ? AND ours = 1 AND state = 'created' AND connection_id IS NOT NULL"
         )
         for row in self._rows(statement, (run_id, self._target)):
-            yield _entry(row)
+            yield entry_of(row)
 
     def apply(self, writes: Sequence[Write], run_id: str) -> None:
         """Put all of it on disk in one transaction, or nothing."""
         self._check_still_there()
         with explained(self.path, LedgerLost):
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                for (_, to), group in groupby((w for w in writes if not isinstance(w, Result)), _kind):
-                    if to is None:
-                        for write in group:
-                            self._write(write)
-                    else:
-                        self._moves(to, [move for move in group if isinstance(move, Move)])
-                self._results([write for write in writes if isinstance(write, Result)], run_id)
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
+                self._apply(writes, run_id, self._moves)
+            except _NotAll:
+                self._apply(writes, run_id, self._one_by_one)
+
+    def _apply(self, writes: Sequence[Write], run_id: str, move: Callable[[State, Sequence[Move]], None]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for to, group in groupby((w for w in writes if not isinstance(w, Result)), moves_to):
+                if to is None:
+                    for write in group:
+                        self._write(write)
+                else:
+                    move(to, [one for one in group if isinstance(one, Move)])
+            self._results([write for write in writes if isinstance(write, Result)], run_id)
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
 
     def _write(self, write: Write) -> None:
         match write:
@@ -266,7 +245,7 @@ class SqliteLedger:
                 self._supersede("op_fingerprint", write.identity, write.fingerprint)
                 self._update(
                     "UPDATE entries SET op_fingerprint = ?, sent_at = ?, updated_at = ?"  # noqa: S608 - our own constants
-                    f" WHERE {_KEY} AND state = 'created'",
+                    f" WHERE {KEY} AND state = 'created'",
                     (write.fingerprint, write.at, write.at, self._target, *write.identity),
                 )
             case PatchEnd():
@@ -277,36 +256,37 @@ class SqliteLedger:
                     (self._target, *write.identity, write.fingerprint),
                 )
             case Forget():
-                self._db.execute(f"DELETE FROM superseded WHERE {_KEY}", (self._target, *write.identity))  # noqa: S608
+                self._db.execute(f"DELETE FROM superseded WHERE {KEY}", (self._target, *write.identity))  # noqa: S608
                 self._update(
                     "UPDATE entries SET state = 'pending', connection_id = NULL, ours = NULL, doubt = 0,"  # noqa: S608
-                    f" op_fingerprint = NULL, updated_at = ? WHERE {_KEY} AND state IN ('rolled_back', 'missing')",
+                    f" op_fingerprint = NULL, updated_at = ? WHERE {KEY} AND state IN ('rolled_back', 'missing')",
                     (write.at, self._target, *write.identity),
                 )
             case Reported():
                 self._update(
-                    f"UPDATE entries SET reported = ? WHERE {_KEY}",  # noqa: S608
+                    f"UPDATE entries SET reported = ? WHERE {KEY}",  # noqa: S608
                     (write.fingerprint, self._target, *write.identity),
                 )
 
     def _moves(self, to: State, moves: Sequence[Move]) -> None:
-        """Many moves to one state at once; one by one only where one of them is refused, or has to be looked at."""
-        if to in _FIRST:
-            self._db.execute("SAVEPOINT moves")
-            if self._db.executemany(_MOVES[to], map(self._values, moves)).rowcount == len(moves):
-                self._db.execute("RELEASE moves")
-                return
-            self._db.execute("ROLLBACK TO moves")
+        """Many moves to one state with one statement. Raises _NotAll where some are refused: they have to be found."""
+        if to not in FIRST:
+            self._one_by_one(to, moves)
+        # no savepoint, which would write to the temporary folder
+        elif self._db.executemany(MOVES[to], map(self._values, moves)).rowcount != len(moves):
+            raise _NotAll
+
+    def _one_by_one(self, _to: State, moves: Sequence[Move]) -> None:
         for move in moves:
             self._move(move)
 
     def _move(self, move: Move) -> None:
         values = self._values(move)
-        is_new = move.to not in _FIRST and self._one(_STATE_OF, values[:4]) is None
-        if is_new or self._db.execute(_MOVES[move.to], values).rowcount != 1:
+        is_new = move.to not in FIRST and self._one(STATE_OF, values[:4]) is None
+        if is_new or self._db.execute(MOVES[move.to], values).rowcount != 1:
             if move.if_allowed:
                 return
-            state = self._one(_STATE_OF, values[:4])
+            state = self._one(STATE_OF, values[:4])
             was = f"is {state[0]}" if state else "was never sent"
             raise IllegalTransition(f"a row that {was} cannot become {move.to}", hint="Please report this.")
 
@@ -319,7 +299,7 @@ class SqliteLedger:
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
         if end.carried_out:
-            (target,) = self._one(f"SELECT op_fingerprint FROM entries WHERE {_KEY}", key) or (None,)  # noqa: S608
+            (target,) = self._one(f"SELECT op_fingerprint FROM entries WHERE {KEY}", key) or (None,)  # noqa: S608
             self._supersede("fingerprint", end.identity, target)
             set_to = "fingerprint = op_fingerprint, refresh_digest = ?,"
         else:
@@ -327,7 +307,7 @@ class SqliteLedger:
         values = (end.refresh_digest, end.at, *key) if end.carried_out else (end.at, *key)
         self._update(
             f"UPDATE entries SET {set_to} op_fingerprint = NULL, updated_at = ?"  # noqa: S608
-            f" WHERE {_KEY} AND op_fingerprint IS NOT NULL",
+            f" WHERE {KEY} AND op_fingerprint IS NOT NULL",
             values,
         )
 
@@ -335,7 +315,7 @@ class SqliteLedger:
         """Note that what stands in `column` is replaced: a row that brings it back is stale."""
         self._db.execute(
             "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, "  # noqa: S608
-            f"{column} FROM entries WHERE {_KEY} AND length({column}) > 0 AND {column} IS NOT ?",
+            f"{column} FROM entries WHERE {KEY} AND length({column}) > 0 AND {column} IS NOT ?",
             (self._target, *identity, by),
         )
 
@@ -424,19 +404,19 @@ class SqliteLedger:
 
     def problems(self, run_id: str) -> Iterator[ProblemRow]:
         """The problems of a run, in the order of its rows."""
-        statement = f"SELECT {_PROBLEM} FROM problems WHERE run_id = ? ORDER BY source_no, row, no"  # noqa: S608 - ours
+        statement = f"SELECT {PROBLEM} FROM problems WHERE run_id = ? ORDER BY source_no, row, no"  # noqa: S608 - ours
         names = self._source_names(run_id)
         for row in self._rows(statement, (run_id,)):
-            yield _problem(row, names)
+            yield problem_of(row, names)
 
     def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
         """The commonest problems of a run: how many rows have each, and the first of them."""
         statement = (
-            f"SELECT {_PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608
+            f"SELECT {PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608
             " WHERE run_id = ? GROUP BY code, field, gist(message) ORDER BY n DESC, first LIMIT ?"
         )
         names = self._source_names(run_id)
-        return [(row[-2], _problem(row[:-2], names)) for row in self._rows(statement, (run_id, limit))]
+        return [(row[-2], problem_of(row[:-2], names)) for row in self._rows(statement, (run_id, limit))]
 
     def _source_names(self, run_id: str) -> dict[int, str]:
         return dict(self._rows("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
@@ -458,40 +438,3 @@ class SqliteLedger:
                 f"{self.path} was moved or deleted, or cut off, while the run was using it",
                 hint="Put it back and run again; without it, run again: the listing finds what was created.",
             )
-        self._inode = found
-
-
-def _kind(write: Write) -> tuple[type[Write], State | None]:
-    """What writes have in common that go to disk together: moves to one state."""
-    return type(write), write.to if isinstance(write, Move) else None
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    provider, group_ref, consumer_ref, state, fingerprint, refresh, connection_id, ours, posts, doubt, *rest = row
-    return Entry(
-        Identity(provider, group_ref, consumer_ref), State(state), fingerprint, refresh, connection_id,
-        None if ours is None else bool(ours), posts, bool(doubt), *rest,
-    )  # fmt: skip
-
-
-def _problem(row: Sequence[Any], names: Mapping[int, str]) -> ProblemRow:
-    (
-        no,
-        number,
-        provider,
-        group_ref,
-        consumer_ref,
-        attempts,
-        field,
-        code,
-        reason,
-        fix,
-        stage,
-        status,
-        retryable,
-        request,
-    ) = row
-    issue = Issue(field, Code(code), reason, fix, Stage(stage), status, bool(retryable), request)
-    return ProblemRow(
-        Place(names.get(no, ""), no, number), Identity(provider, group_ref, consumer_ref), issue, attempts
-    )
