@@ -119,7 +119,8 @@ class _Pool:
 
     def by_words(self) -> list[Column]:
         """The columns that hold nothing but names of providers, whatever they are called."""
-        return [column for column in self._left if column.look.words and all(map(is_known, column.look.words))]
+        looks = [(column, column.look) for column in self._left]
+        return [column for column, look in looks if look.words and not look.unknown and all(map(is_known, look.words))]
 
     def by_look(self, *kinds: Kind) -> list[Column]:
         """The columns that look like a credential, whatever they are called."""
@@ -158,6 +159,19 @@ def _provider(pool: _Pool, catalog: Catalog | None, given: str | None) -> Iterat
     yield Line("provider", spec_of(column, values=values or None), why)
     if doubtful:
         yield Line("provider", None, f"no name of the catalog is known for {', '.join(doubtful)}", sure=False)
+    if doubt := _unknown(column, catalog, bool(values)):
+        yield Line("provider", None, doubt, sure=False)
+
+
+def _unknown(column: Column, catalog: Catalog | None, is_translated: bool) -> str | None:
+    """What to say of values that may be anything and are not shown; without a catalog they may be keys of it."""
+    count = column.look.unknown
+    if count and (catalog or is_translated):
+        words = "1 word is" if count == 1 else f"{count:,} words are"
+        return f"{words} unknown, and not shown: give each its name in the catalog under values"
+    if catalog and not column.look.words:
+        return "none of the values is a name of the catalog: is it the right column?"
+    return None
 
 
 def _refs(pool: _Pool) -> Iterator[Line]:
@@ -218,7 +232,7 @@ def _credentials(pool: _Pool) -> Iterator[Line]:
             yield from block.lines
             taken |= block.rows
     column = pool.best("authScheme")
-    if column and column.look.words and set(column.look.words) <= WORDS.keys():
+    if column and column.look.words and not column.look.unknown and set(column.look.words) <= WORDS.keys():
         yield Line("authScheme", spec_of(column), "the auth scheme of each row")
 
 
