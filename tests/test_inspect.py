@@ -409,6 +409,33 @@ def test_an_apps_own_table_is_no_token_store_because_of_one_column(importer: Imp
     assert "3 words are unknown, and not shown" in ended.out
 
 
+def damaged(sample: str, *changes: tuple[str, str]) -> str:
+    """A sample's text with some of its cells changed."""
+    text = (SAMPLES / sample).read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_token_store_with_a_damaged_column_keeps_its_preset(importer: Importer, home: Path) -> None:
+    """Without the column more rows could be sent, and each of them would be worse."""
+    text = damaged(SAMPLE_OF["allauth"], ("token-d3,,,", "token-d3,,NULL,"), ("secret-d5,,", "secret-d5,NULL,"))
+    (home / "rows.csv").write_text(text, "utf-8")
+
+    ended = importer("inspect", "rows.csv")
+
+    assert "preset allauth fits" in ended.out
+    assert "1 × bad_date in expires_at" in ended.out
+
+
+def test_an_account_beside_a_token_secret_is_no_customer(looks: Any) -> None:
+    found = looks(*({"account_id": f"{n}", "token_secret": "x", "login": "u", "crm": "slack", "tok": f"fake-token-{n}"}
+                    for n in range(3)))  # fmt: skip
+
+    assert found["mapping"]["groupRef"] == found["mapping"]["consumerRef"] == "login"
+
+
 # sources
 
 

@@ -36,6 +36,9 @@ LEAST_USUAL = 2
 FIT_CELLS = 100
 """Cells of each column that tell which token store a file is from."""
 
+SURE_FIT = 0.8
+"""Score from which a store's file is one, although more rows could be sent without its damaged columns."""
+
 _ANY_PROVIDER = "any"
 
 
@@ -151,7 +154,8 @@ def _found(config: Config, names: list[str], chunk: Chunk, complete: bool, furth
     if fit:
         by_preset = _tried(replace(as_it_is, source=replace(config.source, preset=fit.preset)), names, chunk)
         by_name = _tried(replace(as_it_is, mapping=_untranslated(proposal.mapping)), names, chunk)
-        if config.source.preset is None and by_preset.good + by_preset.skipped < by_name.good:
+        is_less = by_preset.good + by_preset.skipped < by_name.good and (by_preset.obstacle or fit.score < SURE_FIT)
+        if config.source.preset is None and is_less:
             fit = None  # an app's own table, with something in it that the store has too
         else:
             trial = by_preset

@@ -12,7 +12,7 @@ from importer.catalog import Catalog
 from importer.fields import FieldSpec
 from importer.inspection.columns import Column
 from importer.inspection.looks import Kind
-from importer.inspection.names import is_safe_guess, rank
+from importer.inspection.names import is_safe_guess, rank, squeezed
 from importer.inspection.providers import is_known, translated
 from importer.mapping.ciphertext import names_ciphertext
 from importer.mapping.dates import EXPIRES_IN
@@ -95,6 +95,7 @@ class _Pool:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._left = list(columns)
+        self._names = [column.own_name for column in columns]
 
     def best(self, path: str, kinds: Set[Kind] | None = None) -> Column | None:
         """The column that fits a field best, by name and look."""
@@ -116,6 +117,11 @@ class _Pool:
     def drop(self, column: Column) -> None:
         """Leave a column to the line that has it."""
         self._left.remove(column)
+
+    def drop_account_of_a_store(self) -> None:
+        """Beside a `token_secret`, `account_id` is django-allauth's: the account at the provider, and no customer."""
+        if "tokensecret" in map(squeezed, self._names):
+            self._left = [column for column in self._left if squeezed(column.own_name) != "accountid"]
 
     def by_words(self) -> list[Column]:
         """The columns that hold nothing but names of providers, whatever they are called."""
@@ -176,6 +182,7 @@ def _unknown(column: Column, catalog: Catalog | None, is_translated: bool) -> st
 
 def _refs(pool: _Pool) -> Iterator[Line]:
     """The customer's organisation and its user; where only one of them is there, it stands in for the other."""
+    pool.drop_account_of_a_store()
     group, consumer = pool.take("groupRef"), pool.take("consumerRef")
     if group is None and consumer is None:
         yield Line("groupRef", FieldSpec(column="…"), "no column is named as a customer's id: name yours", sure=False)
