@@ -270,6 +270,15 @@ def test_a_duration_without_its_moment_is_no_time(looks: Any) -> None:
     assert "no column says from when" in found["toml"]
 
 
+def test_a_time_in_the_json_of_another_column_is_not_paired_with_a_token_unasked(looks: Any) -> None:
+    meta = json.dumps({"expires_in": 1800, "issued_at": 1767225600})
+    row = {"customer": "1", "user_id": "2", "crm": "slack", "access_token": "fake-access-token-1", "meta": meta}
+    found = looks(row)
+
+    assert not any(path.endswith(("expiresAt", "issuedAt")) for path in found["mapping"])
+    assert found["toml"].count("# ? in meta, and the token is not: is it the same token's?") == 2
+
+
 def test_names_of_providers_are_translated_in_sight(looks: Any) -> None:
     found = looks(*(odd_row(n, crm=["google-oauth2", "SFDC", "slack"][n]) for n in range(3)))
 

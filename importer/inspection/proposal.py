@@ -250,8 +250,8 @@ def _tokens(pool: _Pool) -> _Block | None:
     if access is None and refresh is None:
         return None
     lines = [_secret(path, column) for path, column in found if column]
-    lines[1:1] = _times(pool) if access else []
-    lines += _refresh_expiry(pool) if refresh else []
+    lines[1:1] = _times(pool, access) if access else []
+    lines += _refresh_expiry(pool, refresh) if refresh else []
     if column := pool.take(f"{_TOKENS}.scopes"):
         lines.append(Line(f"{_TOKENS}.scopes", spec_of(column, split=_split(column)), _named(column)))
     return _Block(lines, _rows(access, refresh))
@@ -263,7 +263,7 @@ def _tokens_by_look(pool: _Pool) -> _Block | None:
         if len(found) == 1:
             pool.drop(found[0])
             line = _secret(f"{_ACCESS}.token", found[0])
-            return _Block([replace(line, why=f"{line.why}: by its look alone, check it"), *_times(pool)],
+            return _Block([replace(line, why=f"{line.why}: by its look alone, check it"), *_times(pool, found[0])],
                           found[0].filled)  # fmt: skip
         if found:
             why = "one of several that look like a token: which is it?"
@@ -288,18 +288,26 @@ def _secret(path: str, column: Column) -> Line:
     return Line(path, spec_of(column), _named(column))
 
 
-def _times(pool: _Pool) -> Iterator[Line]:
-    """When the access token expires and when it was issued; a duration needs the second for the first."""
+def _times(pool: _Pool, token: Column) -> Iterator[Line]:
+    """When an access token expires and when it was issued; a duration needs the second for the first."""
     expires, issued = pool.take(f"{_ACCESS}.expiresAt"), pool.take(f"{_ACCESS}.issuedAt")
     if expires:
-        yield _expiry(f"{_ACCESS}.expiresAt", expires, issued)
+        yield _beside_token(_expiry(f"{_ACCESS}.expiresAt", expires, issued), expires, token)
     if issued:
-        yield Line(f"{_ACCESS}.issuedAt", spec_of(issued, **issued.look.shape), _time_why(issued))
+        line = Line(f"{_ACCESS}.issuedAt", spec_of(issued, **issued.look.shape), _time_why(issued))
+        yield _beside_token(line, issued, token)
 
 
-def _refresh_expiry(pool: _Pool) -> Iterator[Line]:
+def _refresh_expiry(pool: _Pool, token: Column) -> Iterator[Line]:
     if column := pool.take(f"{_REFRESH}.expiresAt"):
-        yield _expiry(f"{_REFRESH}.expiresAt", column, None)
+        yield _beside_token(_expiry(f"{_REFRESH}.expiresAt", column, None), column, token)
+
+
+def _beside_token(line: Line, time: Column, token: Column) -> Line:
+    """A line for a time; what lies in the JSON of another column may be the time of another token."""
+    if time.json is None or time.name == token.name:
+        return line
+    return replace(line, why=f"in {time.shown}, and the token is not: is it the same token's?", sure=False)
 
 
 def _expiry(path: str, column: Column, issued: Column | None) -> Line:
