@@ -279,6 +279,26 @@ def test_a_time_in_the_json_of_another_column_is_not_paired_with_a_token_unasked
     assert found["toml"].count("# ? in meta, and the token is not: is it the same token's?") == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("exp", ["1896091200", "1896091200", "1896091200", "NULL"], "mixed: 75 % integers, 25 % words for nothing"),
+        ("exp", ["20300131120000"] * 4, "integers"),
+        ("scp", ["true"] * 4, "yes or no"),
+        ("tok", ["https://acme.example"] * 4, "URLs"),
+    ],
+)
+def test_a_column_that_is_named_for_a_field_and_does_not_look_like_it_is_not_passed_over(
+    looks: Any, name: str, values: list[str], why: str
+) -> None:
+    found = looks(*(odd_row(n, **{name: value}) for n, value in enumerate(values)))
+
+    line = next(line for line in found["toml"].splitlines() if f'= "{name}"' in line)
+    assert line.startswith("# oauth2AuthorizationCode.")
+    assert f"# ? {why}" in line
+    assert line.endswith(", not mapped")
+
+
 def test_names_of_providers_are_translated_in_sight(looks: Any) -> None:
     found = looks(*(odd_row(n, crm=["google-oauth2", "SFDC", "slack"][n]) for n in range(3)))
 

@@ -50,7 +50,7 @@ USUAL: Mapping[str, Sequence[str]] = {
         "xrefreshtokenexpiresin", "refreshexpiresin",
     ),
     f"{_TOKENS}.scopes": ("scopes", "scope", "grantedscopes", "tokenscopes", "oauthscopes", "scps", "scp",
-                          "permissions"),
+                          "permissions", "perms"),
     "apiKey": ("apikey", "apitoken", "apisecret", "secretkey", "accesskey", "apikeyvalue", "key"),
     "basicAuth.username": ("username", "basicusername", "basicuser", "apiuser", "login", "loginname", "user", "usr"),
     "basicAuth.password": ("password", "basicpassword", "passwd", "passphrase", "pass", "pwd"),

@@ -50,6 +50,9 @@ FITS: Mapping[str, Set[Kind]] = {
 }
 """Field of the request -> the looks a column of it may have."""
 
+_MISFITS = set(Kind) - {Kind.EMPTY, Kind.OBJECT}
+"""Looks that are spoken of where they fit no field: an empty column loses nothing, and objects are looked into."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -87,7 +90,18 @@ def propose(columns: Sequence[Column], catalog: Catalog | None, provider: str | 
     credentials = list(_credentials(pool))
     refs = list(_refs(pool))
     lines = [*_provider(pool, catalog, provider), *refs, *_beside(pool), *credentials]
-    return Proposal(lines)
+    return Proposal([*lines, *_misfits(pool, lines)])
+
+
+def _misfits(pool: "_Pool", lines: Sequence[Line]) -> Iterator[Line]:
+    """The columns that are named for a field that no other column fills, and do not look like it."""
+    found = {line.path for line in lines if line.spec is not None and line.spec.column != "…"}
+    has_tokens = any(path.startswith(_TOKENS) for path in found)
+    for path in FITS:
+        if path in found or (path.startswith(_TOKENS) and not path.endswith(".token") and not has_tokens):
+            continue
+        if column := pool.take(path, _MISFITS - FITS[path]):
+            yield Line(path, spec_of(column), f"{column.look.brief}, not mapped", sure=False)
 
 
 class _Pool:
