@@ -134,7 +134,10 @@ def _first_rows(source: Source, rows: int) -> tuple[list[str], Chunk, bool]:
     names = source.columns()
     chunks = list(islice(source.chunks(rows), 2))
     if not chunks or not chunks[0].rows:
-        raise SourceError(f"{source.name} has no row that could be looked at", hint="Check that it is the right file.")
+        bad = next((bad for chunk in chunks for bad in chunk.bad), None)
+        why = f": row {bad.row:,}: {bad.issue.reason}" if bad else ""
+        hint = bad.issue.fix if bad else "Check that it is the right file."
+        raise SourceError(f"{source.name} has no row that could be looked at{why}", hint=hint)
     return names, chunks[0], len(chunks) == 1
 
 
