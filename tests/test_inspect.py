@@ -386,6 +386,19 @@ def test_a_column_that_is_encrypted_by_its_name_is_left_to_a_person(looks: Any) 
     assert '# apiKey = "api_token_ciphertext"' in found["toml"]
 
 
+FERNET = "gAAAAAfakefakefakefakefake"
+
+
+@pytest.mark.parametrize(("names", "blank"), [(("at", "rt"), ""), (("at",), ""), (("at", "rt"), "NULL")])
+def test_encrypted_columns_are_named_whatever_they_are_called(looks: Any, names: Any, blank: str) -> None:
+    rows = [{"customer": f"{n}", "user_id": f"{n}", "crm": "slack", **dict.fromkeys(names, FERNET if n else blank)}
+            for n in range(8)]  # fmt: skip
+    lines = [line for line in looks(*rows)["toml"].splitlines() if "accessToken.token = " in line]
+
+    assert len(lines) == len(names)
+    assert all(f'"{name}"' in line for name, line in zip(names, lines, strict=True))
+
+
 def test_names_that_need_quotes_get_them(looks: Any) -> None:
     rows = [{**odd_row(n), '\\x "access token"': f"fake-token-{n}"} for n in range(3)]
     found = looks(*({k: v for k, v in row.items() if k not in ("tok", "refresh")} for row in rows))

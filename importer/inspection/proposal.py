@@ -144,7 +144,13 @@ class _Pool:
 
     def by_look(self, *kinds: Kind) -> list[Column]:
         """The columns that look like a credential, whatever they are called."""
-        return [column for column in self._left if column.look.kind in kinds and is_safe_guess(column.own_name)]
+        return [column for column in self._left if _most(column) in kinds and is_safe_guess(column.own_name)]
+
+
+def _most(column: Column) -> Kind:
+    """The look of a column; that of most of its cells, where these are of several."""
+    kinds: Mapping[str, int] = column.look.details.get("kinds", {})
+    return Kind(max(kinds, key=kinds.__getitem__)) if kinds else column.look.kind
 
 
 def spec_of(column: Column, **more: Any) -> FieldSpec:
@@ -272,16 +278,17 @@ def _tokens(pool: _Pool) -> _Block | None:
 
 
 def _tokens_by_look(pool: _Pool) -> _Block | None:
-    for kinds in ((Kind.TOKEN, Kind.JWT), (Kind.OPAQUE,)):
+    for kinds in ((Kind.TOKEN, Kind.JWT), (Kind.OPAQUE,), (Kind.CIPHERTEXT,)):
         found = pool.by_look(*kinds)
+        lines = [_secret(f"{_ACCESS}.token", column) for column in found]
         if len(found) == 1:
             pool.drop(found[0])
-            line = _secret(f"{_ACCESS}.token", found[0])
-            return _Block([replace(line, why=f"{line.why}: by its look alone, check it"), *_times(pool, found[0])],
-                          found[0].filled)  # fmt: skip
+            line = replace(lines[0], why=f"{lines[0].why}: by its look alone, check it")
+            return _Block([line, *_times(pool, found[0])], found[0].filled)
         if found:
             why = "one of several that look like a token: which is it?"
-            return _Block([Line(f"{_ACCESS}.token", spec_of(one), why, sure=False) for one in found], frozenset())
+            return _Block([replace(line, why=f"{why} ({column.look.brief})", sure=False)
+                           for line, column in zip(lines, found, strict=True)], frozenset())  # fmt: skip
     return None
 
 
@@ -294,7 +301,7 @@ def _secret(path: str, column: Column) -> Line:
             table["salt_env"] = "TOKEN_KEY_SALT"
         variables = " and ".join(name for key, name in table.items() if key.endswith("_env"))
         return Line(path, spec_of(column, decrypt=table), f"{column.look.said}: set {variables}")
-    if kind in _SPOILT or kind is Kind.CIPHERTEXT:
+    if kind in _SPOILT or Kind.CIPHERTEXT in (kind, _most(column)):
         return Line(path, spec_of(column), f"not usable as it is: {column.look.said}", sure=False)
     if names_ciphertext(column.own_name) and kind is not Kind.JWT:
         why = "encrypted, by its name: add decrypt = { scheme = …, key_env = … }"
