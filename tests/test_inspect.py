@@ -1,14 +1,16 @@
 """A look at a file says what is in it and what to write, and shows nothing that a cell could have kept secret."""
 
 import json
+import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from desk import Ended, token_row, write_csv
 
+from importer.catalog.cache import default_path, save
 from importer.config import load_config
 from importer.fields import read_mapping
 from importer.presets import NAMES
@@ -168,13 +170,34 @@ def test_no_cell_is_shown_that_could_be_a_credential_an_id_or_an_address(importe
 
 
 @pytest.mark.parametrize("name", ["crm", "status", "token_type"])
-def test_words_are_shown_only_where_a_column_is_named_for_words(looks: Any, name: str) -> None:
-    found = looks(
-        odd_row(1, **{name: "alpha", "passphrase": "alpha"}), odd_row(2, **{name: "beta", "passphrase": "beta"})
-    )
+def test_words_are_shown_only_where_they_are_known_and_a_column_is_named_for_words(looks: Any, name: str) -> None:
+    words = ["oauth", "slack", "canary"]
+    found = looks(*(odd_row(n, **{name: words[n], "passphrase": words[n]}) for n in range(3)))
 
-    assert found["by_name"][name]["looks_like"] == "words: alpha, beta"
-    assert "alpha" not in found["by_name"]["passphrase"]["looks_like"]
+    assert found["by_name"][name]["looks_like"] == "words: oauth, slack and 1 unknown"
+    assert "oauth" not in found["by_name"]["passphrase"]["looks_like"]
+
+
+@pytest.mark.parametrize("name", ["source", "role", "environment", "state", "status", "type", "crm"])
+def test_a_password_in_a_column_of_words_is_not_shown(importer: Importer, home: Path, name: str) -> None:
+    """Two columns are easily swapped, and a password may be a word like any other."""
+    write_csv(home / "rows.csv", [odd_row(n) | {name: f"{word}Canary"} for n, word in enumerate(["My", "her", "HIS"])])
+
+    for words in (["inspect", "rows.csv"], ["inspect", "rows.csv", "--json"], ["init", "n.toml", "--from", "rows.csv"]):
+        ended = importer(*words)
+        assert ended.exit_code == 0
+        assert "canary" not in (ended.out + ended.err).lower()
+    assert "canary" not in (home / "n.toml").read_text("utf-8").lower()
+
+
+@pytest.mark.parametrize("key", ["xoxbCanaryTokenWithoutDigits", "canarycanarycanaryca", "CaNaRyCanARy"])
+def test_a_key_of_an_object_that_is_no_name_is_not_shown(importer: Importer, home: Path, key: str) -> None:
+    write_csv(home / "rows.csv", [odd_row(1, blob=json.dumps({key: "x", "x_refresh_token_expires_in": 1}))])
+
+    ended = importer("inspect", "rows.csv", "--json")
+
+    assert "x_refresh_token_expires_in" in ended.out
+    assert "canary" not in ended.out.lower()
 
 
 def test_words_that_look_like_keys_are_not_shown_whatever_their_column_is_called(looks: Any) -> None:
@@ -247,12 +270,72 @@ def test_a_duration_without_its_moment_is_no_time(looks: Any) -> None:
     assert "no column says from when" in found["toml"]
 
 
-def test_names_of_providers_are_translated_in_sight(looks: Any) -> None:
-    found = looks(*(odd_row(n, crm=["google-oauth2", "SFDC", "my.slack"][n]) for n in range(3)))
+def test_a_time_in_the_json_of_another_column_is_not_paired_with_a_token_unasked(looks: Any) -> None:
+    meta = json.dumps({"expires_in": 1800, "issued_at": 1767225600})
+    row = {"customer": "1", "user_id": "2", "crm": "slack", "access_token": "fake-access-token-1", "meta": meta}
+    found = looks(row)
 
-    values = {"SFDC": "salesforce", "google-oauth2": "google", "my.slack": "my.slack"}
+    assert not any(path.endswith(("expiresAt", "issuedAt")) for path in found["mapping"])
+    assert found["toml"].count("# ? in meta, and the token is not: is it the same token's?") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("exp", ["1896091200", "1896091200", "1896091200", "NULL"], "mixed: 75 % integers, 25 % words for nothing"),
+        ("exp", ["20300131120000"] * 4, "integers"),
+        ("scp", ["true"] * 4, "yes or no"),
+        ("tok", ["https://acme.example"] * 4, "URLs"),
+    ],
+)
+def test_a_column_that_is_named_for_a_field_and_does_not_look_like_it_is_not_passed_over(
+    looks: Any, name: str, values: list[str], why: str
+) -> None:
+    found = looks(*(odd_row(n, **{name: value}) for n, value in enumerate(values)))
+
+    line = next(line for line in found["toml"].splitlines() if f'= "{name}"' in line)
+    assert line.startswith("# oauth2AuthorizationCode.")
+    assert f"# ? {why}" in line
+    assert line.endswith(", not mapped")
+
+
+def test_names_of_providers_are_translated_in_sight(looks: Any) -> None:
+    found = looks(*(odd_row(n, crm=["google-oauth2", "SFDC", "slack"][n]) for n in range(3)))
+
+    values = {"SFDC": "salesforce", "google-oauth2": "google", "slack": "slack"}
     assert found["mapping"]["provider"] == {"column": "crm", "values": values}
     assert tomllib.loads(found["toml"])["mapping"]["provider"]["values"] == values
+
+
+@pytest.fixture
+def catalog(home: Path, sandbox: Any) -> Iterator[None]:
+    """A catalog as it is kept after it was asked for."""
+    entries = {name: {"authType": "apiKey", "baseURL": "https://api.example.com"} for name in CATALOG}
+    kept = default_path(load_config(home / "config.toml", sandbox.environment()).api_root)
+    assert save(kept, json.dumps(entries).encode(), time.time())
+    yield
+    kept.unlink()
+
+
+CATALOG = ("linear", "freshsales", "Freshdesk", "zendeskSupport", "hubspot")
+
+
+def test_names_of_the_kept_catalog_are_translated_only_where_they_are_certain(looks: Any, catalog: None) -> None:
+    """What is merely alike is another provider: `line` is not `linear`."""
+    names = ["line", "freshcaller", "HubSpot", "zendesk-support", "Freshdesk"]
+    found = looks(*(odd_row(n, crm=name) for n, name in enumerate(names)))
+
+    values = {"Freshdesk": "Freshdesk", "HubSpot": "hubspot", "zendesk-support": "zendeskSupport"}
+    assert found["mapping"]["provider"]["values"] == values
+    assert "# ? provider: 2 words are unknown, and not shown" in found["toml"]
+    assert found["by_name"]["crm"]["looks_like"].endswith(" and 2 unknown")
+
+
+def test_a_column_with_no_name_of_the_kept_catalog_is_doubted(looks: Any, catalog: None) -> None:
+    found = looks(*(odd_row(n, crm="canary") for n in range(3)))
+
+    assert "# ? provider: none of the values is a name of the catalog" in found["toml"]
+    assert "canary" not in str(found)
 
 
 def test_without_a_provider_one_has_to_be_filled_in_or_given(importer: Importer, home: Path) -> None:
@@ -303,6 +386,19 @@ def test_a_column_that_is_encrypted_by_its_name_is_left_to_a_person(looks: Any) 
     assert '# apiKey = "api_token_ciphertext"' in found["toml"]
 
 
+FERNET = "gAAAAAfakefakefakefakefake"
+
+
+@pytest.mark.parametrize(("names", "blank"), [(("at", "rt"), ""), (("at",), ""), (("at", "rt"), "NULL")])
+def test_encrypted_columns_are_named_whatever_they_are_called(looks: Any, names: Any, blank: str) -> None:
+    rows = [{"customer": f"{n}", "user_id": f"{n}", "crm": "slack", **dict.fromkeys(names, FERNET if n else blank)}
+            for n in range(8)]  # fmt: skip
+    lines = [line for line in looks(*rows)["toml"].splitlines() if "accessToken.token = " in line]
+
+    assert len(lines) == len(names)
+    assert all(f'"{name}"' in line for name, line in zip(names, lines, strict=True))
+
+
 def test_names_that_need_quotes_get_them(looks: Any) -> None:
     rows = [{**odd_row(n), '\\x "access token"': f"fake-token-{n}"} for n in range(3)]
     found = looks(*({k: v for k, v in row.items() if k not in ("tok", "refresh")} for row in rows))
@@ -351,7 +447,35 @@ def test_an_apps_own_table_is_no_token_store_because_of_one_column(importer: Imp
     ended = importer("inspect", str(SAMPLES / "crm-export.csv"))
 
     assert "fits" not in ended.out
-    assert "8 of the 9 rows looked at can be sent so" in ended.out
+    assert "4 of the 9 rows looked at can be sent so" in ended.out
+    assert "3 words are unknown, and not shown" in ended.out
+
+
+def damaged(sample: str, *changes: tuple[str, str]) -> str:
+    """A sample's text with some of its cells changed."""
+    text = (SAMPLES / sample).read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_token_store_with_a_damaged_column_keeps_its_preset(importer: Importer, home: Path) -> None:
+    """Without the column more rows could be sent, and each of them would be worse."""
+    text = damaged(SAMPLE_OF["allauth"], ("token-d3,,,", "token-d3,,NULL,"), ("secret-d5,,", "secret-d5,NULL,"))
+    (home / "rows.csv").write_text(text, "utf-8")
+
+    ended = importer("inspect", "rows.csv")
+
+    assert "preset allauth fits" in ended.out
+    assert "1 × bad_date in expires_at" in ended.out
+
+
+def test_an_account_beside_a_token_secret_is_no_customer(looks: Any) -> None:
+    found = looks(*({"account_id": f"{n}", "token_secret": "x", "login": "u", "crm": "slack", "tok": f"fake-token-{n}"}
+                    for n in range(3)))  # fmt: skip
+
+    assert found["mapping"]["groupRef"] == found["mapping"]["consumerRef"] == "login"
 
 
 # sources
@@ -400,6 +524,9 @@ def test_a_query_is_looked_at_through_its_config(importer: Importer, home: Path)
         ("nothing-there.csv", None, "is not there"),
         ("empty.csv", b"", "is empty"),
         ("header.csv", b"customer,tok\n", "has no row that could be looked at"),
+        ("latin.csv", b"customer,tok\nM\xfcller,fake\n", "has no row that could be looked at: row 1: "),
+        ("latin.csv", b"customer,tok\nM\xfcller,fake\n", "UTF-8"),
+        ("nul.csv", b"customer,tok\nM\x00ller,fake\n", "NUL"),
         ("image.csv", b"\x89PNG\r\n\x1a\n", "is not delimited text: it seems to be a PNG image"),
         ("broken.json", b'{"a": ', "the JSON breaks off"),
     ],

@@ -534,6 +534,15 @@ def test_nango_is_read_as_a_document_a_list_and_lines(importer: CLI, home: Path)
         assert (plan.exit_code, "6 new, 2 skipped" in plan.out) == (0, True)
 
 
+def test_the_list_of_nango_is_told_from_the_connections_that_have_credentials() -> None:
+    row = nango()
+    row.pop("credentials")
+    with pytest.raises(SourceError) as refused:
+        Read("nango", row)
+
+    assert (refused.value.hint or "").startswith("The list of GET /connections has no credentials")
+
+
 def test_nango_credentials_out_of_its_database_are_refused_as_encrypted() -> None:
     assert Code.ENCRYPTED in Read("nango", nango(credentials={"encrypted_credentials": "fake-ciphertext"})).codes()
 

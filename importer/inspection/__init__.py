@@ -6,7 +6,7 @@ that could be a credential, an id or an address gets out.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load
 from importer.config import Config, environment
 from importer.errors import ConfigError, ImporterError, SourceError
+from importer.fields import FieldSpec
 from importer.inputs import mapper_of
 from importer.inspection.columns import Column, columns_of
 from importer.inspection.names import is_usual
@@ -34,6 +35,9 @@ LEAST_USUAL = 2
 
 FIT_CELLS = 100
 """Cells of each column that tell which token store a file is from."""
+
+SURE_FIT = 0.8
+"""Score from which a store's file is one, although more rows could be sent without its damaged columns."""
 
 _ANY_PROVIDER = "any"
 
@@ -130,7 +134,10 @@ def _first_rows(source: Source, rows: int) -> tuple[list[str], Chunk, bool]:
     names = source.columns()
     chunks = list(islice(source.chunks(rows), 2))
     if not chunks or not chunks[0].rows:
-        raise SourceError(f"{source.name} has no row that could be looked at", hint="Check that it is the right file.")
+        bad = next((bad for chunk in chunks for bad in chunk.bad), None)
+        why = f": row {bad.row:,}: {bad.issue.reason}" if bad else ""
+        hint = bad.issue.fix if bad else "Check that it is the right file."
+        raise SourceError(f"{source.name} has no row that could be looked at{why}", hint=hint)
     return names, chunks[0], len(chunks) == 1
 
 
@@ -140,15 +147,18 @@ def _found(config: Config, names: list[str], chunk: Chunk, complete: bool, furth
     canonical = trial.obstacle is None or _is_canonical(as_it_is, names, chunk)
     fit = None if canonical else _fit(config, names, chunk)
     named = canonical or fit is not None or sum(map(is_usual, names)) >= LEAST_USUAL
-    columns = columns_of(names, chunk.frame)
+    catalog = _catalog(config)
+    columns = columns_of(names, chunk.frame, catalog)
     if not named:
         columns = [replace(column, name=f"column {names.index(column.name) + 1}") for column in columns]
-    proposal = propose(columns if named else [], _catalog(config), config.source.provider)
+    proposal = propose(columns if named else [], catalog, config.source.provider)
     if not canonical:
         trial = _tried(replace(as_it_is, mapping=proposal.mapping), names, chunk)
     if fit:
         by_preset = _tried(replace(as_it_is, source=replace(config.source, preset=fit.preset)), names, chunk)
-        if config.source.preset is None and by_preset.good + by_preset.skipped < trial.good:
+        by_name = _tried(replace(as_it_is, mapping=_untranslated(proposal.mapping)), names, chunk)
+        is_less = by_preset.good + by_preset.skipped < by_name.good and (by_preset.obstacle or fit.score < SURE_FIT)
+        if config.source.preset is None and is_less:
             fit = None  # an app's own table, with something in it that the store has too
         else:
             trial = by_preset
@@ -156,6 +166,11 @@ def _found(config: Config, names: list[str], chunk: Chunk, complete: bool, furth
         source=chunk.source, further=further, rows=len(chunk.rows), bad_rows=len(chunk.bad), complete=complete,
         columns=columns, named=named, canonical=canonical, fit=fit, proposal=proposal, trial=trial,
     )  # fmt: skip
+
+
+def _untranslated(mapping: Mapping[str, FieldSpec]) -> dict[str, FieldSpec]:
+    """The mapping with providers as they are: which ones are known says nothing of where a file is from."""
+    return {path: replace(spec, values=None) for path, spec in mapping.items()}
 
 
 def _is_canonical(config: Config, names: Sequence[str], chunk: Chunk) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from importer.catalog import Catalog
 from importer.inspection.looks import Kind, Look, is_safe_key, look_at
 from importer.mapping.cells import Fault, cells_of, is_blank
 from importer.mapping.json_cells import parsed
@@ -79,29 +80,29 @@ class Column:
         }
 
 
-def columns_of(names: Sequence[str], frame: pd.DataFrame) -> list[Column]:
-    """The columns of a chunk, each followed by what lies inside its JSON."""
+def columns_of(names: Sequence[str], frame: pd.DataFrame, catalog: Catalog | None = None) -> list[Column]:
+    """The columns of a chunk, each followed by what lies inside its JSON; `catalog` tells names that may be shown."""
     found: list[Column] = []
     for name in names:
         cells = cells_of(frame, name)
-        look = look_at(name, cells)
+        look = look_at(name, cells, catalog)
         found.append(Column(name, None, _stored(cells), len(cells), _filled(cells), look))
         if look.kind is Kind.OBJECT:
             objects = [None if isinstance(value := parsed(cell), Fault) else value for cell in cells]
-            found += _inside(name, "$", objects, DEEPEST)
+            found += _inside(name, "$", objects, DEEPEST, catalog)
     return found
 
 
-def _inside(name: str, path: str, objects: list[Any], levels: int) -> Iterator[Column]:
+def _inside(name: str, path: str, objects: list[Any], levels: int, catalog: Catalog | None) -> Iterator[Column]:
     keys = dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one if is_safe_key(key))
     for key in list(keys)[:MOST_KEYS]:
         cells = [one.get(key) if isinstance(one, dict) else None for one in objects]
-        look = look_at(key, cells)
+        look = look_at(key, cells, catalog)
         own = f"{path}.{key}" if re.fullmatch(r"[A-Za-z_]\w*", key) else f"{path}['{key}']"
         yield Column(name, own, _stored(cells), len(cells), _filled(cells), look)
         if look.kind is Kind.OBJECT and levels > 1:
             inner = [json.loads(cell) if isinstance(cell, str) and cell[:1] == "{" else cell for cell in cells]
-            yield from _inside(name, own, inner, levels - 1)
+            yield from _inside(name, own, inner, levels - 1, catalog)
 
 
 def _filled(cells: list[Any]) -> frozenset[int]:

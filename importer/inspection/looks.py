@@ -1,7 +1,7 @@
 """What the values of a column look like: told from its cells, and said without showing them.
 
 A cell may be a credential, an id or an address, so a look speaks of kinds, lengths and formats. The exceptions are
-times (decoded), the keys of JSON objects, and a handful of words in a column that is named as such words are.
+times (decoded), the keys of JSON objects, and a handful of words that are known for what they are.
 """
 
 import json
@@ -17,12 +17,14 @@ from enum import StrEnum
 from numbers import Integral, Real
 from typing import Any
 
-from importer.inspection.names import PROVIDER_NAMES, WORD_NAMES, is_id_name, squeezed
+from importer.catalog import Catalog
+from importer.inspection.names import PROVIDER_NAMES, TYPE_WORDS, WORD_NAMES, is_id_name, is_usual, squeezed, words_of
 from importer.inspection.providers import is_known
 from importer.inspection.times import epochs, spans, written_times
 from importer.mapping.cells import Fault, is_blank
 from importer.mapping.ciphertext import RULES, encrypted_json, fault_of
 from importer.mapping.json_cells import is_python_repr, loads
+from importer.mapping.schemes import WORDS
 from importer.outcomes import Code
 from importer.redaction import describe, looks_like_a_token
 
@@ -87,6 +89,11 @@ _PLURAL = {
 MOST_WORDS = 12
 """Different words that are listed, at most; and so many keys of an object."""
 
+LONGEST_KEY, MOST_PARTS = 24, 5
+"""Characters and words of an object's key, up to which it is a name and may be shown."""
+
+_KEY_WORD = re.compile(r"[a-z]{1,16}[0-9]{0,3}|[0-9]{1,2}")
+
 MOST = 0.9
 """The share of cells that must be of one kind, for the column to be of it."""
 
@@ -100,6 +107,9 @@ _JOINED = {
     Kind.WORD: {Kind.INTEGER, Kind.WORD, Kind.HOST, Kind.BOOLEAN},
 }
 """What a column is whose cells are now of one kind and now of another: a list of one scope looks like a word."""
+
+_WORDY = {Kind.WORD, Kind.OPAQUE, Kind.TEXT}
+"""What a column may be whose cells are names of providers, or of kinds and states."""
 
 _TOKEN_PATH = "oauth2AuthorizationCode.accessToken.token"  # noqa: S105 - a path
 _RULE_OF = {rule.fault: rule.name for rule in reversed(RULES)}
@@ -120,7 +130,6 @@ _SHAPES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.!-]{0,40}")
-_SAFE_WORD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){3})[A-Za-z][A-Za-z0-9_./-]{0,29}")
 _PART = r"(?:https?://[\w./-]+|[a-z][\w.:/*-]*)"
 _SEPARATORS = {" ": "blanks", ",": "commas", ", ": "commas", "|": "|", ";": ";", "+": "+"}
 _LIST = {mark: re.compile(rf"{_PART}(?:{re.escape(mark)}{_PART})+") for mark in _SEPARATORS}
@@ -130,14 +139,15 @@ _LIST = {mark: re.compile(rf"{_PART}(?:{re.escape(mark)}{_PART})+") for mark in 
 class Look:
     """What a column's cells are. `said` is that in words; `details` the same for a program.
 
-    `words` are the different values, where these may be shown; `shape` is what a mapping needs to read them: `format`
-    and `zone` of times, `split` of lists, `scheme` of ciphertext.
+    `words` are the different values that may be shown, `unknown` counts the others beside them. `shape` is what a
+    mapping needs to read them: `format` and `zone` of times, `split` of lists, `scheme` of ciphertext.
     """
 
     kind: Kind
     said: str
     details: Mapping[str, Any] = field(default_factory=dict)
     words: Sequence[str] = ()
+    unknown: int = 0
     shape: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -146,8 +156,11 @@ class Look:
         return re.sub(r", e\.g\. .*|, (?:all|[0-9,]+) different|, always the same", "", self.said)
 
 
-def look_at(name: str, cells: list[Any]) -> Look:
-    """The look of a column; its name decides where its cells leave a doubt, as an id and an epoch do."""
+def look_at(name: str, cells: list[Any], catalog: Catalog | None = None) -> Look:
+    """The look of a column; its name decides where its cells leave a doubt, as an id and an epoch do.
+
+    Of its words, names of the `catalog` may be shown too.
+    """
     filled = [cell.strip() if isinstance(cell, str) else cell for cell in cells if not is_blank(cell)]
     if not filled:
         return Look(Kind.EMPTY, "empty")
@@ -156,6 +169,8 @@ def look_at(name: str, cells: list[Any]) -> Look:
     if most is Kind.MIXED:
         return _mixed(kinds, len(filled))
     own = filled if most in _JOINED else [cell for cell in filled if kind_of(cell) is most]
+    if most in _WORDY and (words := _words(name, own, catalog)):
+        return words
     special = _SPECIAL.get(most)
     found = special(name, own) if special else None
     return found or _plain(most, own)
@@ -269,14 +284,22 @@ def _times(_name: str, cells: list[Any]) -> Look | None:
     return Look(Kind.TIME, found.said, {"example": found.example, "has_zone": not found.zone, **shape}, shape=shape)
 
 
-def _words(name: str, cells: list[Any]) -> Look | None:
-    """Words that may be shown: few, none like a key, and those of providers or of a column that is named for words."""
-    different = sorted({str(cell) for cell in cells})
-    shown = squeezed(name) in WORD_NAMES or squeezed(name) in PROVIDER_NAMES or all(map(is_known, different))
-    is_safe = len(different) <= MOST_WORDS and all(_SAFE_WORD.fullmatch(word) for word in different)
-    if not shown or not is_safe:
+def _words(name: str, cells: list[Any], catalog: Catalog | None) -> Look | None:
+    """The words that are known, if they are few; the others are counted, for a column may be named wrongly."""
+    different = {str(cell) for cell in cells}
+    known = sorted(word for word in different if _is_open(word, catalog))
+    unknown = len(different) - len(known)
+    is_named = squeezed(name) in WORD_NAMES or squeezed(name) in PROVIDER_NAMES
+    if not 0 < len(known) <= MOST_WORDS or (unknown and not is_named):
         return None
-    return Look(Kind.WORD, f"words: {', '.join(different)}", {"words": different}, different)
+    others = f" and {unknown:,} unknown" if unknown else ""
+    said = f"words: {', '.join(known)}{others}"
+    return Look(Kind.WORD, said, {"words": known, "unknown_words": unknown}, known, unknown)
+
+
+def _is_open(word: str, catalog: Catalog | None) -> bool:
+    """Whether a word is public whatever its column is called: a provider, a kind of sign-in, a state."""
+    return word.casefold() in TYPE_WORDS or word in WORDS or is_known(word, catalog)
 
 
 def _lists(_name: str, cells: list[Any]) -> Look | None:
@@ -301,9 +324,12 @@ def _objects(_name: str, cells: list[Any]) -> Look | None:
 
 
 def is_safe_key(key: Any) -> bool:
-    """Whether a key of an object is a name that may be shown, and not data."""
-    is_name = isinstance(key, str) and re.fullmatch(r"[A-Za-z_][\w.-]{0,40}", key) is not None
-    return is_name and not looks_like_a_token(key) and len(re.findall(r"[0-9]", key)) < 4
+    """Whether a key of an object is a name that may be shown, and not data: a usual one, or a few short words."""
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][\w.-]{0,40}", key) or looks_like_a_token(key):
+        return False
+    words = words_of(key)
+    is_short = len(key) <= LONGEST_KEY and len(words) <= MOST_PARTS and all(map(_KEY_WORD.fullmatch, words))
+    return is_short or is_usual(key)
 
 
 def _ciphertext(_name: str, cells: list[Any]) -> Look | None:
@@ -325,20 +351,13 @@ def _serialized(_name: str, cells: list[Any]) -> Look | None:
     return Look(Kind.SERIALIZED, fault.reason.removeprefix("this was ").removeprefix("this is ")) if fault else None
 
 
-def _texts(name: str, cells: list[Any]) -> Look | None:
-    """Texts may be times in a pattern of their own; and words may hide among them."""
-    return _words(name, cells) or _times(name, cells)
-
-
 _SPECIAL = {
     Kind.INTEGER: _numbers,
     Kind.DECIMAL: _numbers,
     Kind.TIME: _times,
-    Kind.WORD: _words,
-    Kind.OPAQUE: _words,
     Kind.LIST: _lists,
     Kind.OBJECT: _objects,
     Kind.CIPHERTEXT: _ciphertext,
     Kind.SERIALIZED: _serialized,
-    Kind.TEXT: _texts,
+    Kind.TEXT: _times,
 }

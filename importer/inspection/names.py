@@ -10,10 +10,17 @@ PROVIDER_NAMES = (
 )  # fmt: skip
 
 WORD_NAMES = frozenset(
-    {"type", "kind", "status", "state", "tokentype", "authtype", "authscheme", "authmode", "granttype", "scheme",
-     "environment", "env", "region", "plan", "role"}
+    {"type", "kind", "status", "tokentype", "authtype", "authscheme", "authmode", "granttype", "scheme"}
 )  # fmt: skip
-"""Columns of words that are shown, beside those that name a provider."""
+"""Columns whose words are shown, beside those that name a provider: as far as they are `TYPE_WORDS` or providers."""
+
+TYPE_WORDS = frozenset(
+    {"oauth", "oauth1", "oauth2", "oauth2_cc", "oidc", "openid", "email", "credential", "credentials", "password",
+     "webauthn", "passkey", "bearer", "basic", "basic_auth", "jwt", "api_key", "apikey", "two_step", "custom", "none",
+     "authorization_code", "refresh_token", "client_credentials", "active", "inactive", "enabled", "disabled",
+     "expired", "revoked", "pending", "failed", "initiated", "deleted"}
+)  # fmt: skip
+"""Words of token stores for kinds and states, in lower case. Any other word of a cell may be somebody's secret."""
 
 _TOKENS = "oauth2AuthorizationCode"
 _CLIENT = "oauth2ClientCredentials"
@@ -43,7 +50,7 @@ USUAL: Mapping[str, Sequence[str]] = {
         "xrefreshtokenexpiresin", "refreshexpiresin",
     ),
     f"{_TOKENS}.scopes": ("scopes", "scope", "grantedscopes", "tokenscopes", "oauthscopes", "scps", "scp",
-                          "permissions"),
+                          "permissions", "perms"),
     "apiKey": ("apikey", "apitoken", "apisecret", "secretkey", "accesskey", "apikeyvalue", "key"),
     "basicAuth.username": ("username", "basicusername", "basicuser", "apiuser", "login", "loginname", "user", "usr"),
     "basicAuth.password": ("password", "basicpassword", "passwd", "passphrase", "pass", "pwd"),

@@ -12,7 +12,7 @@ from importer.catalog import Catalog
 from importer.fields import FieldSpec
 from importer.inspection.columns import Column
 from importer.inspection.looks import Kind
-from importer.inspection.names import is_safe_guess, rank
+from importer.inspection.names import is_safe_guess, rank, squeezed
 from importer.inspection.providers import is_known, translated
 from importer.mapping.ciphertext import names_ciphertext
 from importer.mapping.dates import EXPIRES_IN
@@ -49,6 +49,9 @@ FITS: Mapping[str, Set[Kind]] = {
     f"{_CLIENT}.clientSecret": _SECRETS | _SPOILT,
 }
 """Field of the request -> the looks a column of it may have."""
+
+_MISFITS = set(Kind) - {Kind.EMPTY, Kind.OBJECT}
+"""Looks that are spoken of where they fit no field: an empty column loses nothing, and objects are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,18 @@ def propose(columns: Sequence[Column], catalog: Catalog | None, provider: str | 
     credentials = list(_credentials(pool))
     refs = list(_refs(pool))
     lines = [*_provider(pool, catalog, provider), *refs, *_beside(pool), *credentials]
-    return Proposal(lines)
+    return Proposal([*lines, *_misfits(pool, lines)])
+
+
+def _misfits(pool: "_Pool", lines: Sequence[Line]) -> Iterator[Line]:
+    """The columns that are named for a field that no other column fills, and do not look like it."""
+    found = {line.path for line in lines if line.spec is not None and line.spec.column != "…"}
+    has_tokens = any(path.startswith(_TOKENS) for path in found)
+    for path in FITS:
+        if path in found or (path.startswith(_TOKENS) and not path.endswith(".token") and not has_tokens):
+            continue
+        if column := pool.take(path, _MISFITS - FITS[path]):
+            yield Line(path, spec_of(column), f"{column.look.brief}, not mapped", sure=False)
 
 
 class _Pool:
@@ -95,6 +109,7 @@ class _Pool:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._left = list(columns)
+        self._names = [column.own_name for column in columns]
 
     def best(self, path: str, kinds: Set[Kind] | None = None) -> Column | None:
         """The column that fits a field best, by name and look."""
@@ -117,13 +132,25 @@ class _Pool:
         """Leave a column to the line that has it."""
         self._left.remove(column)
 
+    def drop_account_of_a_store(self) -> None:
+        """Beside a `token_secret`, `account_id` is django-allauth's: the account at the provider, and no customer."""
+        if "tokensecret" in map(squeezed, self._names):
+            self._left = [column for column in self._left if squeezed(column.own_name) != "accountid"]
+
     def by_words(self) -> list[Column]:
         """The columns that hold nothing but names of providers, whatever they are called."""
-        return [column for column in self._left if column.look.words and all(map(is_known, column.look.words))]
+        looks = [(column, column.look) for column in self._left]
+        return [column for column, look in looks if look.words and not look.unknown and all(map(is_known, look.words))]
 
     def by_look(self, *kinds: Kind) -> list[Column]:
         """The columns that look like a credential, whatever they are called."""
-        return [column for column in self._left if column.look.kind in kinds and is_safe_guess(column.own_name)]
+        return [column for column in self._left if _most(column) in kinds and is_safe_guess(column.own_name)]
+
+
+def _most(column: Column) -> Kind:
+    """The look of a column; that of most of its cells, where these are of several."""
+    kinds: Mapping[str, int] = column.look.details.get("kinds", {})
+    return Kind(max(kinds, key=kinds.__getitem__)) if kinds else column.look.kind
 
 
 def spec_of(column: Column, **more: Any) -> FieldSpec:
@@ -158,10 +185,24 @@ def _provider(pool: _Pool, catalog: Catalog | None, given: str | None) -> Iterat
     yield Line("provider", spec_of(column, values=values or None), why)
     if doubtful:
         yield Line("provider", None, f"no name of the catalog is known for {', '.join(doubtful)}", sure=False)
+    if doubt := _unknown(column, catalog, bool(values)):
+        yield Line("provider", None, doubt, sure=False)
+
+
+def _unknown(column: Column, catalog: Catalog | None, is_translated: bool) -> str | None:
+    """What to say of values that may be anything and are not shown; without a catalog they may be keys of it."""
+    count = column.look.unknown
+    if count and (catalog or is_translated):
+        words = "1 word is" if count == 1 else f"{count:,} words are"
+        return f"{words} unknown, and not shown: give each its name in the catalog under values"
+    if catalog and not column.look.words:
+        return "none of the values is a name of the catalog: is it the right column?"
+    return None
 
 
 def _refs(pool: _Pool) -> Iterator[Line]:
     """The customer's organisation and its user; where only one of them is there, it stands in for the other."""
+    pool.drop_account_of_a_store()
     group, consumer = pool.take("groupRef"), pool.take("consumerRef")
     if group is None and consumer is None:
         yield Line("groupRef", FieldSpec(column="…"), "no column is named as a customer's id: name yours", sure=False)
@@ -218,7 +259,7 @@ def _credentials(pool: _Pool) -> Iterator[Line]:
             yield from block.lines
             taken |= block.rows
     column = pool.best("authScheme")
-    if column and column.look.words and set(column.look.words) <= WORDS.keys():
+    if column and column.look.words and not column.look.unknown and set(column.look.words) <= WORDS.keys():
         yield Line("authScheme", spec_of(column), "the auth scheme of each row")
 
 
@@ -229,24 +270,25 @@ def _tokens(pool: _Pool) -> _Block | None:
     if access is None and refresh is None:
         return None
     lines = [_secret(path, column) for path, column in found if column]
-    lines[1:1] = _times(pool) if access else []
-    lines += _refresh_expiry(pool) if refresh else []
+    lines[1:1] = _times(pool, access) if access else []
+    lines += _refresh_expiry(pool, refresh) if refresh else []
     if column := pool.take(f"{_TOKENS}.scopes"):
         lines.append(Line(f"{_TOKENS}.scopes", spec_of(column, split=_split(column)), _named(column)))
     return _Block(lines, _rows(access, refresh))
 
 
 def _tokens_by_look(pool: _Pool) -> _Block | None:
-    for kinds in ((Kind.TOKEN, Kind.JWT), (Kind.OPAQUE,)):
+    for kinds in ((Kind.TOKEN, Kind.JWT), (Kind.OPAQUE,), (Kind.CIPHERTEXT,)):
         found = pool.by_look(*kinds)
+        lines = [_secret(f"{_ACCESS}.token", column) for column in found]
         if len(found) == 1:
             pool.drop(found[0])
-            line = _secret(f"{_ACCESS}.token", found[0])
-            return _Block([replace(line, why=f"{line.why}: by its look alone, check it"), *_times(pool)],
-                          found[0].filled)  # fmt: skip
+            line = replace(lines[0], why=f"{lines[0].why}: by its look alone, check it")
+            return _Block([line, *_times(pool, found[0])], found[0].filled)
         if found:
             why = "one of several that look like a token: which is it?"
-            return _Block([Line(f"{_ACCESS}.token", spec_of(one), why, sure=False) for one in found], frozenset())
+            return _Block([replace(line, why=f"{why} ({column.look.brief})", sure=False)
+                           for line, column in zip(lines, found, strict=True)], frozenset())  # fmt: skip
     return None
 
 
@@ -259,7 +301,7 @@ def _secret(path: str, column: Column) -> Line:
             table["salt_env"] = "TOKEN_KEY_SALT"
         variables = " and ".join(name for key, name in table.items() if key.endswith("_env"))
         return Line(path, spec_of(column, decrypt=table), f"{column.look.said}: set {variables}")
-    if kind in _SPOILT or kind is Kind.CIPHERTEXT:
+    if kind in _SPOILT or Kind.CIPHERTEXT in (kind, _most(column)):
         return Line(path, spec_of(column), f"not usable as it is: {column.look.said}", sure=False)
     if names_ciphertext(column.own_name) and kind is not Kind.JWT:
         why = "encrypted, by its name: add decrypt = { scheme = …, key_env = … }"
@@ -267,18 +309,26 @@ def _secret(path: str, column: Column) -> Line:
     return Line(path, spec_of(column), _named(column))
 
 
-def _times(pool: _Pool) -> Iterator[Line]:
-    """When the access token expires and when it was issued; a duration needs the second for the first."""
+def _times(pool: _Pool, token: Column) -> Iterator[Line]:
+    """When an access token expires and when it was issued; a duration needs the second for the first."""
     expires, issued = pool.take(f"{_ACCESS}.expiresAt"), pool.take(f"{_ACCESS}.issuedAt")
     if expires:
-        yield _expiry(f"{_ACCESS}.expiresAt", expires, issued)
+        yield _beside_token(_expiry(f"{_ACCESS}.expiresAt", expires, issued), expires, token)
     if issued:
-        yield Line(f"{_ACCESS}.issuedAt", spec_of(issued, **issued.look.shape), _time_why(issued))
+        line = Line(f"{_ACCESS}.issuedAt", spec_of(issued, **issued.look.shape), _time_why(issued))
+        yield _beside_token(line, issued, token)
 
 
-def _refresh_expiry(pool: _Pool) -> Iterator[Line]:
+def _refresh_expiry(pool: _Pool, token: Column) -> Iterator[Line]:
     if column := pool.take(f"{_REFRESH}.expiresAt"):
-        yield _expiry(f"{_REFRESH}.expiresAt", column, None)
+        yield _beside_token(_expiry(f"{_REFRESH}.expiresAt", column, None), column, token)
+
+
+def _beside_token(line: Line, time: Column, token: Column) -> Line:
+    """A line for a time; what lies in the JSON of another column may be the time of another token."""
+    if time.json is None or time.name == token.name:
+        return line
+    return replace(line, why=f"in {time.shown}, and the token is not: is it the same token's?", sure=False)
 
 
 def _expiry(path: str, column: Column, issued: Column | None) -> Line:

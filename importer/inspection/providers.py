@@ -1,8 +1,10 @@
-"""Values of a provider column as the catalog calls them: a proposal that is shown, never a silent guess."""
+"""Values of a provider column as the catalog calls them: only what is certain, for a guess would be read as a fact."""
 
+import re
 from collections.abc import Sequence
 
 from importer.catalog import ALIASES, Catalog
+from importer.inspection.names import squeezed
 
 COMMON = frozenset(
     {"airtable", "asana", "atlassian", "bitbucket", "dropbox", "github", "gitlab", "google", "gong", "hubspot",
@@ -13,11 +15,13 @@ COMMON = frozenset(
 
 _ABBREVIATED = {"sfdc": "salesforce", "gsuite": "google", "gworkspace": "google", "msft": "microsoft"}
 
+_GRANT = re.compile(r"oauth2?(?:sandbox)?$")
+"""What token stores write behind the name of a provider."""
 
-def is_known(word: str) -> bool:
-    """Whether a word is the name of a well-known provider, or what token stores call one."""
-    folded = word.casefold()
-    return folded in _FOLDED or folded in ALIASES or folded in _ABBREVIATED
+
+def is_known(word: str, catalog: Catalog | None = None) -> bool:
+    """Whether a word is a provider's name in the catalog, that of a well-known one, or what token stores call one."""
+    return _well_known(word) is not None or (bool(catalog) and _key(word, catalog) is not None)
 
 
 def translated(words: Sequence[str], catalog: Catalog | None) -> tuple[dict[str, str], list[str]]:
@@ -29,14 +33,22 @@ def translated(words: Sequence[str], catalog: Catalog | None) -> tuple[dict[str,
 
 
 def _key(word: str, catalog: Catalog | None) -> str | None:
+    """The key that a word certainly stands for: its own, that in another case, or the one it is an alias of."""
+    if not catalog:
+        # a name that nobody knows may be a key of the catalog all the same
+        return _well_known(word) or (word if word[:1].islower() else None)
+    if catalog.describe(word):
+        return word
+    known = _ABBREVIATED.get(word.casefold()) or ALIASES.get(word.casefold()) or word
+    near = catalog.nearest_provider(known)
+    # the catalog's suggestion may be a mere likeness, as `linear` is for `line`
+    is_certain = near is not None and squeezed(near) in {squeezed(known), _GRANT.sub("", squeezed(known))}
+    return near if is_certain else None
+
+
+def _well_known(word: str) -> str | None:
     folded = word.casefold()
-    if catalog:
-        if catalog.describe(word):
-            return word
-        return catalog.nearest_provider(_ABBREVIATED.get(folded, word))
-    # without a catalog, a name that nobody knows may be a key of it all the same
-    known = _FOLDED.get(folded) or ALIASES.get(folded) or _ABBREVIATED.get(folded)
-    return known or (word if word[:1].islower() else None)
+    return _FOLDED.get(folded) or ALIASES.get(folded) or _ABBREVIATED.get(folded)
 
 
 _FOLDED = {key.casefold(): key for key in COMMON}

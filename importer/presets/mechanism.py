@@ -117,9 +117,10 @@ class _Taking:
     def _need(self, path: str, mapping: Mapping[str, FieldSpec], source: str, also: str = "") -> None:
         if path not in mapping:
             names = self._names(path)
+            without = f"{self._preset.without} " if path == _ACCESS_TOKEN and self._preset.without else ""
             raise SourceError(
                 f"{source} has no column for {path}: the preset {self._preset.name} looked for {' or '.join(names)}",
-                hint=f'If another column has it, map it: {path} = "column" under [mapping].{also}',
+                hint=f'{without}If another column has it, map it: {path} = "column" under [mapping].{also}',
             )
 
     def _names(self, path: str) -> list[str]:

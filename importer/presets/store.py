@@ -44,7 +44,10 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A token store: `places` of each field, tried in their order where the one before is blank."""
+    """A token store: `places` of each field, tried in their order where the one before is blank.
+
+    `without` says which of the store's exports lacks the credentials, and which one has them.
+    """
 
     name: str
     store: str
@@ -52,6 +55,7 @@ class Preset:
     aliases: Mapping[str, str]
     only: Sequence[tuple[Sequence[str], RowFilter]]
     signs: Signs
+    without: str = ""
 
 
 @cache
@@ -82,6 +86,7 @@ class _Reader:
             self._table.get("aliases", {}),
             [self._only(rule) for rule in self._table.get("only", ())],
             Signs(needed, likely, signs.get("weight", 1.0)),
+            self._table.get("without", ""),
         )
 
     def _place(self, found: Any) -> Place:
