@@ -13,6 +13,7 @@ from desk import Ended, token_row, write_csv
 from importer.catalog.cache import default_path, save
 from importer.config import load_config
 from importer.fields import read_mapping
+from importer.inspection.providers import COMMON
 from importer.presets import NAMES
 
 Importer = Callable[..., Ended]
@@ -176,6 +177,7 @@ def test_words_are_shown_only_where_they_are_known_and_a_column_is_named_for_wor
 
     assert found["by_name"][name]["looks_like"] == "words: oauth, slack and 1 unknown"
     assert "oauth" not in found["by_name"]["passphrase"]["looks_like"]
+    assert "active" not in looks(odd_row(1, passphrase="active"))["by_name"]["passphrase"]["looks_like"]
 
 
 @pytest.mark.parametrize("name", ["source", "role", "environment", "state", "status", "type", "crm"])
@@ -329,6 +331,14 @@ def test_names_of_the_kept_catalog_are_translated_only_where_they_are_certain(lo
     assert found["mapping"]["provider"]["values"] == values
     assert "# ? provider: 2 words are unknown, and not shown" in found["toml"]
     assert found["by_name"]["crm"]["looks_like"].endswith(" and 2 unknown")
+
+
+def test_more_providers_than_are_listed_are_translated_all_the_same(looks: Any) -> None:
+    names = [name.upper() for name in sorted(COMMON)]
+    found = looks(*(odd_row(n, crm=name) for n, name in enumerate(names)))
+
+    assert f", {len(names) - 12} more" in found["by_name"]["crm"]["looks_like"]
+    assert found["mapping"]["provider"]["values"].keys() == set(names)
 
 
 def test_a_column_with_no_name_of_the_kept_catalog_is_doubted(looks: Any, catalog: None) -> None:

@@ -285,20 +285,26 @@ def _times(_name: str, cells: list[Any]) -> Look | None:
 
 
 def _words(name: str, cells: list[Any], catalog: Catalog | None) -> Look | None:
-    """The words that are known, if they are few; the others are counted, for a column may be named wrongly."""
+    """The words that are known; the others are counted, for a column may be named wrongly.
+
+    A column that is not named for words has them only where each is a provider.
+    """
     different = {str(cell) for cell in cells}
+    is_named = squeezed(name) in WORD_NAMES or squeezed(name) in PROVIDER_NAMES
+    if not is_named and not all(is_known(word, catalog) for word in different):
+        return None
     known = sorted(word for word in different if _is_open(word, catalog))
     unknown = len(different) - len(known)
-    is_named = squeezed(name) in WORD_NAMES or squeezed(name) in PROVIDER_NAMES
-    if not 0 < len(known) <= MOST_WORDS or (unknown and not is_named):
+    if not known:
         return None
+    more = f", {len(known) - MOST_WORDS:,} more" if len(known) > MOST_WORDS else ""
     others = f" and {unknown:,} unknown" if unknown else ""
-    said = f"words: {', '.join(known)}{others}"
+    said = f"words: {', '.join(known[:MOST_WORDS])}{more}{others}"
     return Look(Kind.WORD, said, {"words": known, "unknown_words": unknown}, known, unknown)
 
 
 def _is_open(word: str, catalog: Catalog | None) -> bool:
-    """Whether a word is public whatever its column is called: a provider, a kind of sign-in, a state."""
+    """Whether a word of a column that is named for words may be shown: a provider, a kind of sign-in, a state."""
     return word.casefold() in TYPE_WORDS or word in WORDS or is_known(word, catalog)
 
 

@@ -15,8 +15,8 @@ WORD_NAMES = frozenset(
 """Columns whose words are shown, beside those that name a provider: as far as they are `TYPE_WORDS` or providers."""
 
 TYPE_WORDS = frozenset(
-    {"oauth", "oauth1", "oauth2", "oauth2_cc", "oidc", "openid", "email", "credential", "credentials", "password",
-     "webauthn", "passkey", "bearer", "basic", "basic_auth", "jwt", "api_key", "apikey", "two_step", "custom", "none",
+    {"oauth", "oauth1", "oauth2", "oauth2_cc", "oidc", "openid", "email", "credential", "credentials",
+     "webauthn", "passkey", "bearer", "basic", "basic_auth", "jwt", "api_key", "apikey", "two_step",
      "authorization_code", "refresh_token", "client_credentials", "active", "inactive", "enabled", "disabled",
      "expired", "revoked", "pending", "failed", "initiated", "deleted"}
 )  # fmt: skip

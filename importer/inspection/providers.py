@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from importer.catalog import ALIASES, Catalog
 from importer.inspection.names import squeezed
@@ -40,10 +41,14 @@ def _key(word: str, catalog: Catalog | None) -> str | None:
     if catalog.describe(word):
         return word
     known = _ABBREVIATED.get(word.casefold()) or ALIASES.get(word.casefold()) or word
-    near = catalog.nearest_provider(known)
-    # the catalog's suggestion may be a mere likeness, as `linear` is for `line`
-    is_certain = near is not None and squeezed(near) in {squeezed(known), _GRANT.sub("", squeezed(known))}
-    return near if is_certain else None
+    # never what is merely alike, as `linear` is to `line`
+    keys = _squeezed(catalog.providers)
+    return keys.get(squeezed(known)) or keys.get(_GRANT.sub("", squeezed(known)))
+
+
+@lru_cache(maxsize=1)
+def _squeezed(keys: tuple[str, ...]) -> dict[str, str]:
+    return {squeezed(key): key for key in keys}
 
 
 def _well_known(word: str) -> str | None:
