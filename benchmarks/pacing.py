@@ -60,6 +60,7 @@ async def send(url: str, rate: float | str, limits: Sequence[float], seconds: fl
 
     spans: list[tuple[float, Came]] = []
     async with client:
+        await client.project()  # as every run begins: it makes the first connection
         began, _ = limit(url, limits[0])
         workers = [asyncio.create_task(work()) for _ in range(WORKERS)]
         for after in [*limits[1:], limits[-1]]:

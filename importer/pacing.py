@@ -21,6 +21,12 @@ PROBE_AFTER = 10
 CATCH_UP_S = 0.05
 """A start that comes late (timers round to a millisecond) may be made good within this time, within the window."""
 
+AT_ONCE_S = 0.002
+"""So much of it at once, for no timer ends sooner; the rest little by little: a bunch would reach the server as one."""
+
+SOONER = 0.2
+"""By this part of its gap a start comes sooner to make good what came late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -53,7 +59,7 @@ class Pacer:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._hold_until = 0.0
-        self._next_start = 0.0
+        self._next_start = self._owed_s = 0.0
         self._starts: deque[float] = deque()
         self._failures = 0
         self._probe_out = False
@@ -136,12 +142,21 @@ class Pacer:
         self._probe_out = self._failures >= PROBE_AFTER
         if self.rate != UNLIMITED:
             self._starts.append(now)
-            # a start that came late is made good, a pause is not: else its whole share would leave at one instant
-            due = self._next_start if now - self._next_start <= CATCH_UP_S else now
-            self._next_start = due + 1 / self.rate
+            self._plan_next(now)
         if now >= self._hold_until:
             self.held_for = ""
         return self._probe_out
+
+    def _plan_next(self, now: float) -> None:
+        """When the start after this one may come: at its turn, or a little sooner to make good what came late."""
+        late_s = now - self._next_start
+        if late_s > CATCH_UP_S:  # a pause is not made good: else its whole share would leave at one instant
+            self._next_start, self._owed_s = now, 0.0
+        elif late_s > AT_ONCE_S:
+            self._next_start, self._owed_s = now - AT_ONCE_S, min(CATCH_UP_S, self._owed_s + late_s - AT_ONCE_S)
+        sooner_s = min(self._owed_s, SOONER / self.rate)
+        self._owed_s -= sooner_s
+        self._next_start += 1 / self.rate - sooner_s
 
     def _step(self, now: float, refusal: Answer[object] | None = None) -> None:
         """Ask the policy: every tenth of a second, and at once after a refusal."""

@@ -110,6 +110,21 @@ def test_the_first_requests_and_those_after_a_pause_keep_the_rhythm(clock: Moved
     assert len(asyncio.run(run())) <= 11
 
 
+def test_what_came_late_is_made_good_little_by_little(clock: MovedClock) -> None:
+    """40 starts that were held up, at one instant, are 40 more than the server expects in the second that they end."""
+
+    async def run() -> tuple[list[float], list[float]]:
+        paced = pacer(clock, FixedRate(1000))
+        await starts_for(paced, clock, 2)
+        clock.time += 0.04
+        return await starts_for(paced, clock, 0.01), await starts_for(paced, clock, 0.19)
+
+    soon, later = asyncio.run(run())
+
+    assert len(soon) <= 16
+    assert len(soon) + len(later) >= 235
+
+
 def test_many_workers_share_one_rate(clock: MovedClock) -> None:
     async def run() -> list[float]:
         paced, starts = pacer(clock, FixedRate(20)), list[float]()
