@@ -32,8 +32,8 @@ def lines() -> list[str]:
             pace, out = _beside_the_bare_loop(folder, environment)
             out += _over_httpx(folder, environment, pace)
             out += _lag(folder, environment)
-        with bare_server(folder, latency_ms=100) as environment:
-            out += _with_latency(folder, environment, pace)
+            with bare_server(folder, "late", latency_ms=100) as late:
+                out += _with_latency(folder, environment, late)
     return out
 
 
@@ -71,14 +71,18 @@ def _lag(folder: Path, environment: Mapping[str, str]) -> list[str]:
     return [f"| {what} | {statistics.median(lags) * 1e3:.0f} ms | bound 50 ms |"]
 
 
-def _with_latency(folder: Path, environment: Mapping[str, str], pace: float) -> list[str]:
-    workers = 256
-    reachable = min(workers / 0.1, pace)
-    ours = statistics.median(_rows_per_s("rows.parquet", ROWS, workers, folder, environment) for _ in range(3))
+def _with_latency(folder: Path, at_once: Mapping[str, str], late: Mapping[str, str]) -> list[str]:
+    """256 workers against 100 ms, beside the pipeline without latency, in turn."""
+    ours: list[float] = []
+    reachable: list[float] = []
+    for _ in range(3):
+        reachable.append(min(256 / 0.1, _rows_per_s("rows.parquet", ROWS, WORKERS, folder, at_once)))
+        ours.append(_rows_per_s("rows.parquet", ROWS, 256, folder, late))
+    ratio = statistics.median(own / other for own, other in zip(ours, reachable, strict=True))
     return [
-        f"| the same with 100 ms of latency and {workers} workers | {ours:,.0f} rows/s"
-        f" | the lesser of {workers * 10:,} and the figure without latency: {reachable:,.0f} |",
-        f"| the ratio of the two | {ours / reachable:.2f} | bound 0.90 |",
+        f"| the same with 100 ms of latency and 256 workers | {statistics.median(ours):,.0f} rows/s"
+        f" | the lesser of 2,560 and the figure without latency: {statistics.median(reachable):,.0f} |",
+        f"| the ratio of the two, median of 3 pairs | {ratio:.2f} | bound 0.90 |",
     ]
 
 

@@ -95,16 +95,17 @@ def measure(words: list[str], environment: dict[str, str], folder: Path) -> Meas
 
 
 @contextmanager
-def bare_server(folder: Path, latency_ms: int = 0) -> Iterator[dict[str, str]]:
+def bare_server(folder: Path, name: str = "at-once", *, latency_ms: int = 0) -> Iterator[dict[str, str]]:
     """A server that only answers, over TLS, and the environment that leads to it.
 
-    Its certificate is made here, in `folder`; SSL_CERT_FILE, which OpenSSL and so every client reads, has it trusted.
+    Its certificate is made here, in `folder` under `name`. SSL_CERT_FILE has it trusted, by every client that asks
+    OpenSSL whom it may trust: nothing is switched off.
     """
     import trustme  # of the extra `benchmark`
 
-    authority, pem = trustme.CA(), folder / "server.pem"
+    authority, pem = trustme.CA(), folder / f"{name}.pem"
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
-    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    authority.cert_pem.write_to_path(str(folder / f"{name}-authority.pem"))
     words = [sys.executable, "-m", "benchmarks.bare_server", str(pem), str(latency_ms)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -114,7 +115,7 @@ def bare_server(folder: Path, latency_ms: int = 0) -> Iterator[dict[str, str]]:
             "AMP_API_URL": url,
             "AMP_API_KEY": "fake-key",
             "AMP_PROJECT": "benchmark",
-            "SSL_CERT_FILE": str(folder / "authority.pem"),
+            "SSL_CERT_FILE": str(folder / f"{name}-authority.pem"),
         }
     finally:
         process.terminate()

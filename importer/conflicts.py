@@ -146,3 +146,12 @@ def _shared_token(other: str) -> Issue:
         "Find out whose token it is, and remove the other row or give it its own.",
         Stage.PLAN,
     )
+
+
+SHARED_GROUP = Issue(
+    "", Code.SHARED_GROUP, "the group has several consumers for this provider",
+    "Usually right where each user connects an account of their own: then have installations name their connection, "
+    "for one that names none takes the group's default.",
+    Stage.PLAN,
+)  # fmt: skip
+"""Rule 12 of section 5 of the fact sheet about the API, a warning; only where the sources are read twice."""

@@ -22,9 +22,9 @@ class FieldSpec:
     be a path beside the duration's own. `decrypt` is a table of `scheme` and `key_env`, and of what else the scheme
     needs. `opaque` says of a ref that its ids look like keys, and are none.
 
-    Only presets have the last four: `aliases` are translated, and other values taken as they are; `label_of` names a
-    provider out of whose addresses the workspace is cut; `otherwise` are tried in turn where this one is blank, and
-    `note` is said once a value came from here.
+    `label_of` names a provider out of whose addresses the workspace is cut, as `acme` is out of a Salesforce
+    `instance_url`. Only presets have the rest: `aliases` are translated, and other values taken as they are;
+    `otherwise` are tried in turn where this one is blank, and `note` is said once a value came from here.
     """
 
     column: str | None = None
@@ -40,7 +40,7 @@ class FieldSpec:
     decrypt: Mapping[str, str] | None = None
     opaque: bool = False
     aliases: Mapping[str, str] | None = field(default=None, metadata=_OF_PRESETS)
-    label_of: str | None = field(default=None, metadata=_OF_PRESETS)
+    label_of: str | None = None
     otherwise: tuple["FieldSpec", ...] = field(default=(), metadata=_OF_PRESETS)
     note: str | None = field(default=None, metadata=_OF_PRESETS)
 

@@ -106,6 +106,7 @@ class Code(StrEnum):
     # plan
     CONFLICT = "conflict"
     SHARED_TOKEN = "shared_token"  # noqa: S105 - the name of a problem
+    SHARED_GROUP = "shared_group"
     EXISTS = "exists"
     CHANGED = "changed"
     STALE = "stale"

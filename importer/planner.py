@@ -16,7 +16,7 @@ from typing import Literal
 from importer.api.wire import Digests, body_of
 from importer.catalog import Severity, may_be_named
 from importer.catalog.judge import Judge
-from importer.conflicts import Conflicts
+from importer.conflicts import SHARED_GROUP, Conflicts
 from importer.decide import Decision, Only, RowFacts, decide, decide_once_there, masks, whole_mask
 from importer.errors import SourceError, SourceLost
 from importer.inputs import Inputs
@@ -124,6 +124,7 @@ class Planner:
                 jobs = [self._job(row, action) for row, action in decided.to_send]
                 self._kept.add(KeptChunk(source_no, *_first_and_last(chunk), jobs))
             seen(len(chunk.rows) + len(chunk.bad))
+        self._spool.object_to_shared_groups(SHARED_GROUP, refuse=self._policy.strict)
 
     def jobs(self) -> Iterator[list[Job]]:
         """The send pass: the rows that something is sent for, chunk by chunk, with their bodies.

@@ -206,15 +206,25 @@ class Spool:
         )
         return [ProviderRows(*row) for row in found]
 
-    def shared_groups(self) -> tuple[int, tuple[int, int] | None]:
-        """How many groups have rows of several consumers for one provider, and source_no and row of one of them."""
-        found = self._db.execute(
-            "SELECT count(*), min(first) FROM (SELECT min(source_no * 4294967296 + row) AS first FROM rows"
-            " WHERE provider <> '' AND action NOT IN (?, ?) GROUP BY provider, group_ref"
-            " HAVING min(consumer_ref) <> max(consumer_ref))",
-            (int(Action.REJECTED), int(Action.DUPLICATE)),
-        ).fetchone()
-        return found[0], None if found[1] is None else divmod(found[1], 4294967296)
+    def object_to_shared_groups(self, issue: Issue, *, refuse: bool) -> None:
+        """An issue for each row to post of a group with several consumers for one provider: a warning, or its refusal.
+
+        It is done in SQL: such rows may be all of a million.
+        """
+        shared = (
+            f"action = {Action.POST.value} AND (provider, group_ref) IN (SELECT provider, group_ref FROM rows"  # noqa: S608
+            f" WHERE action NOT IN ({Action.REJECTED.value}, {Action.DUPLICATE.value}) AND provider <> ''"
+            " GROUP BY provider, group_ref HAVING min(consumer_ref) <> max(consumer_ref))"
+        )
+        table = "problems" if refuse else "warnings"
+        self._db.execute(
+            f"INSERT INTO {table} SELECT source_no, row, ?, ?, ?, ?, ? FROM rows WHERE {shared}",  # noqa: S608 - ours
+            (issue.field, issue.code, issue.reason, issue.fix, issue.stage),
+        )
+        if refuse:
+            self._db.execute(
+                f"UPDATE rows SET action = {Action.REJECTED.value}, kind = 'enter' WHERE {shared}"  # noqa: S608 - ours
+            )
 
     def problem_count(self, *codes: Code) -> int:
         """How many problems were found, of these codes or of all."""

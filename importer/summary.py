@@ -147,23 +147,11 @@ def summarise_plan(
         newly_changed=counts.get((Action.PATCH, "changed"), 0) + spool.problem_count(Code.CHANGED, Code.STALE),
         warnings=spool.warning_count(),
         common_warnings=_common(spool, sources, "warnings"),
-        notes=[*notes, *_of_groups(spool, sources)],
+        notes=notes,
         samples=samples,
         complete=complete,
         skipped=skipped,
     )
-
-
-def _of_groups(spool: Spool, sources: Sequence[str]) -> Iterator[str]:
-    """What the platform makes of several consumers in a group: rule 12 of the fact sheet about the API, section 5."""
-    groups, first = spool.shared_groups()
-    if first:
-        which = "1 group has" if groups == 1 else f"{groups:,} groups have"
-        place = Place(sources[first[0]], *first)
-        yield (
-            f"{which} several consumers for one provider, e.g. with {place}: an installation that names no connection "
-            "takes the group's default one"
-        )
 
 
 def _common(spool: Spool, sources: Sequence[str], table: Table) -> list[CommonProblem]:

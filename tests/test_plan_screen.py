@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import Ended, key_row, token_row, write_csv
+from desk import Ended, key_row, read_csv, token_row, write_csv
 
 from importer.sandbox import Sandbox
 
@@ -144,13 +144,38 @@ def test_words_for_nothing_in_refs_are_said_and_taken_as_they_are_written(
     assert sorted(connection["groupRef"] for connection in sandbox.connections()) == ["NULL", "g2"]
 
 
-def test_groups_with_several_consumers_for_one_provider_are_counted(home: Path, importer: Importer) -> None:
+def test_groups_with_several_consumers_for_one_provider_are_warned_of(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
     rows = [token_row(1), token_row(2, group_ref="g1"), token_row(3), key_row(1, consumer_ref="another")]
     write_csv(home / "rows.csv", rows)
 
-    assert (
-        "1 group has several consumers for one provider, e.g. with rows.csv row 1" in importer("plan", "rows.csv").out
+    assert importer("plan", "rows.csv").exit_code == 0
+    warned = read_csv(home / "importer-report/plan-warnings.csv")
+    assert [(row["row"], row["code"]) for row in warned if row["code"] == "shared_group"] == [
+        ("1", "shared_group"), ("2", "shared_group"),
+    ]  # fmt: skip
+
+    assert importer("run", "rows.csv", "--strict").exit_code == 3
+    assert sorted(connection["groupRef"] for connection in sandbox.connections()) == ["g1", "g3"]
+
+
+def test_a_workspace_is_cut_out_of_an_address_where_the_mapping_says_so(
+    home: Path, sandbox: Sandbox, importer: Importer
+) -> None:
+    (home / "cut.toml").write_text(
+        f"{(home / 'config.toml').read_text()}\n[mapping]\nprovider = {{ value = 'salesforce' }}\n"
+        "groupRef = 'group_ref'\nconsumerRef = 'consumer_ref'\n"
+        "providerWorkspaceRef = { column = 'instance_url', label_of = 'salesforce' }\n"
+        "oauth2AuthorizationCode.accessToken.token = 'access_token'\n"
+        "oauth2AuthorizationCode.refreshToken.token = 'refresh_token'\n"
     )
+    write_csv(home / "rows.csv", [token_row(1, instance_url="https://acme--dev.sandbox.my.salesforce.com")])
+
+    assert importer("run", "rows.csv", "-c", "cut.toml").exit_code == 0
+
+    (connection,) = sandbox.connections()
+    assert connection["current"]["providerWorkspaceRef"] == "acme--dev.sandbox"
 
 
 def test_a_word_for_nothing_skips_no_row(home: Path, importer: Importer) -> None:

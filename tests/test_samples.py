@@ -96,6 +96,7 @@ DUPLICATE_ROW, ROWS_OF_TROUBLES = 44, 56
 NOT_IN_A_SAMPLE = {
     Code.FIELD_TOO_LONG: "takes a field of a megabyte",
     Code.CANNOT_DECRYPT: "takes a key in the environment",
+    Code.SHARED_GROUP: "a warning, of which samples/connections.csv has two: tests/test_readme.py",
     Code.EXISTS: "takes a connection that is there already, and policy.existing = fail",
     Code.CHANGED: "takes a ledger in which the row is done with other credentials",
     Code.STALE: "takes a ledger in which these credentials were replaced",

@@ -174,6 +174,9 @@ def _compiled(path: str, spec: FieldSpec, header: Header, notes: Notes) -> Field
     return Field(path, label, source, fetch, read)
 
 
+_WORKSPACES = ("providerWorkspaceRef", "providerMetadata.workspace")
+
+
 def _check_options(path: str, spec: FieldSpec, where: str) -> None:
     """Refuse an option that would do nothing where it stands."""
     idle = {
@@ -184,6 +187,7 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         "decrypt": spec.decrypt is not None and spec.column is None,
         "since": spec.since is not None and (spec.format not in _DURATIONS or not path.endswith(".expiresAt")),
         "opaque": spec.opaque and path not in OPEN,
+        "label_of": spec.label_of is not None and path not in _WORKSPACES,
     }
     homes = {
         "json": "where there is a column",
@@ -191,6 +195,7 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
         "decrypt": "where there is a column",
         "since": f'for expiresAt with format = "{EXPIRES_IN}"',
         "opaque": "for refs and names",
+        "label_of": "for the workspace",
     }
     for option, is_idle in idle.items():
         if is_idle:
