@@ -285,7 +285,7 @@ def test_a_field_that_only_a_late_row_has_is_a_column(tmp_path: Path) -> None:
 
 def test_a_late_field_of_a_stream_is_told_and_not_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     content = '{"a": 1}\n' * LOOK_AHEAD + '{"a": 2, "late": "x"}\n{"a": 3}\n'
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))  # what a process has
     source = open_sources(["-"], Path(), "jsonl")[0]
 
     chunks = list(source.chunks())
@@ -297,7 +297,7 @@ def test_a_late_field_of_a_stream_is_told_and_not_lost_in_silence(monkeypatch: p
 
 def test_the_rows_of_a_stream_before_its_damage_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
     content = "[" + '{"a": 1},' * (LOOK_AHEAD + 7) + "nil]"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))  # what a process has
     source, came = open_sources(["-"], Path(), "jsonl")[0], []
 
     with pytest.raises(SourceError, match=f"after row {LOOK_AHEAD + 7}"):
