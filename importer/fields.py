@@ -24,7 +24,8 @@ class FieldSpec:
 
     `label_of` names a provider out of whose addresses the workspace is cut, as `acme` is out of a Salesforce
     `instance_url`. Only presets have the rest: `aliases` are translated, and other values taken as they are;
-    `otherwise` are tried in turn where this one is blank, and `note` is said once a value came from here.
+    `otherwise` are tried in turn where this one is blank, and `note` is said once a value came from here; `rival` is
+    a path beside `json` whose value is passed over where both are filled, and `rival_note` is said of it.
     """
 
     column: str | None = None
@@ -43,6 +44,8 @@ class FieldSpec:
     label_of: str | None = None
     otherwise: tuple["FieldSpec", ...] = field(default=(), metadata=_OF_PRESETS)
     note: str | None = field(default=None, metadata=_OF_PRESETS)
+    rival: str | None = field(default=None, metadata=_OF_PRESETS)
+    rival_note: str | None = field(default=None, metadata=_OF_PRESETS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ class Code(StrEnum):
     DOUBLED_PREFIX = "doubled_prefix"
     ODD_CREDENTIAL = "odd_credential"
     NO_SCOPES = "no_scopes"
+    LOGIN_SCOPES = "login_scopes"
+    ID_TOKEN = "id_token"  # noqa: S105 - the name of a problem
     NO_ACCESS_TOKEN = "no_access_token"  # noqa: S105 - the name of a problem
     NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a problem
     NO_PROVIDER_APP = "no_provider_app"

@@ -282,6 +282,14 @@ def test_columns_that_fill_nothing_are_named_once():
     assert mapper.notes == ["columns not used: account_manager, region"]
 
 
+def test_a_provider_given_beside_a_column_of_providers_is_said_to_fill_its_blanks():
+    beside = Mapper(None, [*TOKENS], source="tokens.csv", provider="hubspot")
+    alone = Mapper(None, [name for name in TOKENS if name != "provider"], source="tokens.csv", provider="hubspot")
+
+    assert beside.notes == ["provider: taken from provider, and hubspot only where that is blank"]
+    assert alone.notes == []
+
+
 def test_the_provider_of_the_command_line_serves_where_no_column_names_one():
     cells = {"group_ref": "acct-1", "consumer_ref": "user-1", "api_key": "k1"}
 
@@ -319,6 +327,10 @@ def test_the_provider_of_the_command_line_serves_where_no_column_names_one():
         ("acct\ud8001", Code.BAD_REF),
         ("1.23E+17", Code.BAD_REF),
         ("1,23e+17", Code.BAD_REF),
+        ("1.23E17", Code.BAD_REF),
+        ("42.0", Code.BAD_REF),
+        ("4.2", None),
+        ("42.0.1", None),
         ("ya29.fakefakefakefake", Code.CREDENTIAL_IN_REF),
         (" ya29.fakefakefakefake", Code.CREDENTIAL_IN_REF),
     ],

@@ -400,6 +400,27 @@ def answer_row(beside: Mapping[str, str], **answer: Any) -> dict[str, Any]:
     return {"user_id": "u1", "provider": "hubspot", "token_response": json.dumps(answer), **beside}
 
 
+def test_of_the_two_tokens_of_slack_the_bots_is_taken_and_that_is_said() -> None:
+    bot = answer_row({}, access_token="fake-bot", authed_user={"id": "U1", "access_token": "fake-user"})
+    user = answer_row({}, access_token=None, authed_user={"access_token": "fake-user"})
+
+    both = Read("token-response", bot)
+    assert both.access()["token"] == "fake-bot"
+    assert both.said("an answer has two tokens, the bot's is taken")
+    assert Read("token-response", user).access()["token"] == "fake-user"
+    assert not Read("token-response", user).said("two tokens")
+
+
+def test_the_data_centre_of_zoho_is_its_workspace_and_that_of_salesforce_wins() -> None:
+    zoho = Read("token-response", answer_row({}, api_domain="https://www.zohoapis.eu"))
+    plain = Read("token-response", answer_row({}, instance_url="https://acme.my.salesforce.com", api_domain="x"))
+
+    assert zoho.body()["providerWorkspaceRef"] == "https://www.zohoapis.eu"
+    assert zoho.said("try one row first")
+    assert plain.body()["providerWorkspaceRef"] == "acme"
+    assert not plain.said("try one row first")
+
+
 @pytest.mark.parametrize("moment", ["issued_at", "obtained_at", "updated_at"])
 def test_expires_in_counts_from_the_column_with_its_moment(moment: str) -> None:
     read = Read("token-response", answer_row({moment: "2030-01-31T11:30:00Z"}, expires_in=1800))

@@ -104,6 +104,8 @@ NOT_IN_A_SAMPLE = {
     Code.MISSING: "takes a ledger in which verify missed the connection",
     Code.NO_PROVIDER_APP: "takes a project without a provider app: tests/test_preflight.py",
     Code.OTHER_CLIENT: "takes a project whose provider app has another client: tests/test_preflight.py",
+    Code.LOGIN_SCOPES: "a warning: tests/test_token_rules.py",
+    Code.ID_TOKEN: "a warning: tests/test_token_rules.py",
     **dict.fromkeys(
         (
             Code.DEFAULT_INPUT,

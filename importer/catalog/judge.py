@@ -11,6 +11,7 @@ from importer.api.models import AuthScheme, GenerateRequest
 from importer.catalog import Catalog
 from importer.catalog.apps import Apps
 from importer.catalog.findings import Finding
+from importer.catalog.token_rules import token_findings
 from importer.errors import ConfigError
 from importer.fields import nearest
 
@@ -33,6 +34,7 @@ class Judge:
         posted needs a provider app: a connection that is there has one, or does without.
         """
         found = self.catalog.check(request, now=now, module=self.modules.get(request.provider))
+        found += token_findings(request, client_id)
         if self.apps is not None and post and self._needs_app(request):
             found += self.apps.check(request.provider, client_id)
         return found

@@ -19,7 +19,7 @@ from typing import Any
 
 from importer.catalog import Catalog
 from importer.inspection.names import PROVIDER_NAMES, TYPE_WORDS, WORD_NAMES, is_id_name, is_usual, squeezed, words_of
-from importer.inspection.providers import is_known
+from importer.inspection.providers import is_code, is_known
 from importer.inspection.times import epochs, spans, written_times
 from importer.mapping.cells import Fault, is_blank
 from importer.mapping.ciphertext import RULES, encrypted_json, fault_of
@@ -293,7 +293,8 @@ def _words(name: str, cells: list[Any], catalog: Catalog | None) -> Look | None:
     is_named = squeezed(name) in WORD_NAMES or squeezed(name) in PROVIDER_NAMES
     if not is_named and not all(is_known(word, catalog) for word in different):
         return None
-    known = sorted(word for word in different if _is_open(word, catalog))
+    is_of_providers = squeezed(name) in PROVIDER_NAMES
+    known = sorted(word for word in different if _is_open(word, catalog) or (is_of_providers and is_code(word)))
     unknown = len(different) - len(known)
     if not known:
         return None

@@ -13,7 +13,7 @@ from importer.fields import FieldSpec
 from importer.inspection.columns import Column
 from importer.inspection.looks import Kind
 from importer.inspection.names import is_safe_guess, rank, squeezed
-from importer.inspection.providers import is_known, translated
+from importer.inspection.providers import asked, is_known, translated
 from importer.mapping.ciphertext import names_ciphertext
 from importer.mapping.dates import EXPIRES_IN
 from importer.mapping.schemes import WORDS
@@ -184,7 +184,8 @@ def _provider(pool: _Pool, catalog: Catalog | None, given: str | None) -> Iterat
         why = "translated to the catalog's names; add those that come later in the file"
     yield Line("provider", spec_of(column, values=values or None), why)
     if doubtful:
-        yield Line("provider", None, f"no name of the catalog is known for {', '.join(doubtful)}", sure=False)
+        words = ", ".join(map(asked, doubtful))
+        yield Line("provider", None, f"give each its name in the catalog under values: {words}", sure=False)
     if doubt := _unknown(column, catalog, bool(values)):
         yield Line("provider", None, doubt, sure=False)
 

@@ -16,6 +16,12 @@ COMMON = frozenset(
 
 _ABBREVIATED = {"sfdc": "salesforce", "gsuite": "google", "gworkspace": "google", "msft": "microsoft"}
 
+_PROBABLY = {"hs": "hubspot", "sf": "salesforce", "zd": "zendeskSupport", "ms": "microsoft", "qb": "quickbooks",
+             "qbo": "quickbooks", "gh": "github"}  # fmt: skip
+"""Short for more than one thing: only asked about."""
+
+_CODE = re.compile(r"[A-Z]{2,5}")
+
 _GRANT = re.compile(r"oauth2?(?:sandbox)?$")
 """What token stores write behind the name of a provider."""
 
@@ -25,12 +31,26 @@ def is_known(word: str, catalog: Catalog | None = None) -> bool:
     return _well_known(word) is not None or (bool(catalog) and _key(word, catalog) is not None)
 
 
+def is_code(word: str) -> bool:
+    """Whether a word is a short code in capitals, as apps give to providers, and so no credential of anybody."""
+    return _CODE.fullmatch(word) is not None
+
+
+def asked(word: str) -> str:
+    """A word that no name of the catalog is known for, with the one that it may stand for."""
+    near = _PROBABLY.get(word.casefold())
+    return f"{word} ({near}?)" if near else word
+
+
 def translated(words: Sequence[str], catalog: Catalog | None) -> tuple[dict[str, str], list[str]]:
-    """Word -> key of the catalog, {} where each is one already; and the words of which none is known."""
+    """Word -> key of the catalog, {} where each is one already; and the words of which none is known.
+
+    Those are left out of the table, so that their rows are refused until somebody says what they mean.
+    """
     keys = {word: _key(word, catalog) for word in words}
     doubtful = [word for word, key in keys.items() if key is None]
-    table = {word: key or word for word, key in keys.items()}
-    return ({} if all(word == key for word, key in table.items()) else table), doubtful
+    table = {word: key for word, key in keys.items() if key is not None}
+    return (table if doubtful or any(word != key for word, key in table.items()) else {}), doubtful
 
 
 def _key(word: str, catalog: Catalog | None) -> str | None:

@@ -161,6 +161,8 @@ def _compiled(path: str, spec: FieldSpec, header: Header, notes: Notes) -> Field
         fetch = _translated(fetch, spec.values, where)
     if spec.aliases is not None:
         fetch = _renamed(fetch, spec.aliases, notes)
+    if spec.rival is not None:
+        fetch = _beside_rival(fetch, spec, decryptor, header, where, notes)
     if spec.label_of is not None:
         fetch = _labels(fetch, label, notes)
     if spec.default is not None:
@@ -347,6 +349,22 @@ def _renamed(fetch: Fetch, aliases: Mapping[str, str], notes: Notes) -> Fetch:
         return [aliases.get(name, name) if isinstance(name, str) else name for name in names]
 
     return rename
+
+
+def _beside_rival(
+    fetch: Fetch, spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: str, notes: Notes
+) -> Fetch:
+    """The values, with a note once a row has another one beside it that could have been meant as well."""
+    fetch_rival = _fetch(replace(spec, json=spec.rival), decryptor, header, where)
+
+    def choose(cells: Cells) -> list[Any]:
+        values = fetch(cells)
+        pairs = zip(values, fetch_rival(cells), strict=True)
+        if any(not is_blank(value) and not is_blank(rival) for value, rival in pairs):
+            notes.say(spec.rival_note or "")
+        return values
+
+    return choose
 
 
 def _labels(fetch: Fetch, label: str, notes: Notes) -> Fetch:

@@ -47,7 +47,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 """Most refs. A text so short is never taken for a credential."""
 
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
-_ROUNDED = re.compile(r"[+-]?[0-9]([.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
+_ROUNDED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E\+[0-9]+|[+-]?[0-9][.,][0-9]+E[0-9]+", re.IGNORECASE)
+_NUMBER_WITH_POINT = re.compile(r"[0-9]+\.0")
 # a catalog key has few digits, if any; a key that stands in its column by mistake has many, and must not be shown
 _PROVIDER = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[A-Za-z0-9._!-]{1,64}")
 
@@ -55,7 +56,7 @@ _PROVIDER = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[A-Za-z0-9._!-]{1,64}")
 def ref_fault(text: str) -> Fault | None:
     """What is wrong with a ref; a credential is named as such whatever else is wrong with it."""
     if _PLAIN.fullmatch(text):
-        return None
+        return _damaged(text) if "." in text else None
     if looks_like_a_token(text.strip()):
         return CREDENTIAL
     if text != text.strip():
@@ -64,7 +65,14 @@ def ref_fault(text: str) -> Fault | None:
         return _CONTROL
     if len(text) > LONGEST_REF:
         return _TOO_LONG
-    return _SPREADSHEET if _ROUNDED.fullmatch(text) else None
+    return _damaged(text)
+
+
+def _damaged(text: str) -> Fault | None:
+    """What a spreadsheet, or a program that took ids for numbers, has done to a ref."""
+    if _ROUNDED.fullmatch(text):
+        return _SPREADSHEET
+    return _FLOAT if _NUMBER_WITH_POINT.fullmatch(text) else None
 
 
 def provider_fault(text: str) -> Fault | None:

@@ -73,6 +73,8 @@ class Mapper:
         self._notes = Notes() if notes is None else notes
         header = Header(source, columns)
         specs = canonical_mapping(header, provider) if mapping is None else _given(mapping, header, provider)
+        if provider is not None and (own := specs["provider"].column) is not None:
+            self._notes.say(f"provider: taken from {own}, and {provider} only where that is blank")
         if mapping is None and (ignored := unused(header)):
             self._notes.say(f"columns not used: {', '.join(ignored)}")
         self._expected = dict(expected or {})
