@@ -29,7 +29,7 @@ from importer.planned import PlannedRow, Verdicts
 from importer.records import Identity, Place
 from importer.redaction import reads_as_a_scope
 from importer.sources.base import Chunk
-from importer.spool import Action, Spool, SpooledRow
+from importer.spool import Action, Spool
 from importer.summary import PlanSummary, change_heads, refuse_a_mass_change, summarise_plan
 
 
@@ -138,13 +138,13 @@ class Planner:
         for kept in self._kept.take():
             self.check_sources()
             # a later row may have refused or replaced one of these since
-            still = {row.row for row in self._spool.to_send(kept.source_no, kept.first_row, kept.last_row)}
+            still = self._spool.to_send(kept.source_no, kept.first_row, kept.last_row)
             yield [job for job in kept.jobs if job.place.row in still]
         if self._kept.chunks and self._kept.all:
             return
         for source_no, chunk in islice(self._chunks(), self._kept.chunks, None):
             self.check_sources()
-            wanted = {row.row: row for row in self._spool.to_send(source_no, *_first_and_last(chunk))}
+            wanted = self._spool.to_send(source_no, *_first_and_last(chunk))
             if wanted:
                 yield self._jobs_again(source_no, chunk, wanted)
 
@@ -185,16 +185,16 @@ class Planner:
                     hint="Run again: what was sent is in the ledger, the rest is read anew.",
                 )
 
-    def _jobs_again(self, source_no: int, chunk: Chunk, wanted: Mapping[int, SpooledRow]) -> list[Job]:
+    def _jobs_again(self, source_no: int, chunk: Chunk, wanted: Mapping[int, tuple[Action, Identity]]) -> list[Job]:
         positions = [at for at, row in enumerate(chunk.rows) if row in wanted]
         part = Chunk(chunk.source, [chunk.rows[at] for at in positions], chunk.frame.iloc[positions], ())
         rows = self._sound(source_no, self._mappers[source_no].map(part))
         for row in rows:
-            if row.identity != wanted[row.place.row].identity:
+            if row.identity != wanted[row.place.row][1]:
                 raise SourceLost(f"{row.place} changed while it was being sent", hint="Run again.")
         if len(rows) != len(wanted):
             raise SourceLost(f"{chunk.source} changed while it was being sent", hint="Run again.")
-        return [self._job(row, wanted[row.place.row].action) for row in rows]
+        return [self._job(row, wanted[row.place.row][0]) for row in rows]
 
     def _decide_chunk(self, source_no: int, chunk: Chunk) -> Verdicts:
         out = Verdicts(self._now.timestamp())

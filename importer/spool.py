@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
 
+from importer.bulk import change_all, in_one_row
 from importer.freshness import Freshness
 from importer.ledger.base import ProblemRow
 from importer.outcomes import Code, Issue, Outcome, Stage, gist
@@ -116,9 +117,7 @@ class Spool:
         return self._seen("tokens", "key", tokens)
 
     def _seen(self, table: str, value: str, rows: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
-        before = self._db.total_changes
-        self._db.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)", rows)  # noqa: S608 - our names
-        if self._db.total_changes - before == len(rows):
+        if change_all(self._db, f"INSERT OR IGNORE INTO {table} VALUES {{}}".format, rows) == len(rows):  # noqa: S608
             return {}
         select = f"SELECT {value}, source_no, row FROM {table} WHERE digest = ?"  # noqa: S608 - our names
         found = {at: Seen(*self._db.execute(select, (row[0],)).fetchone()) for at, row in enumerate(rows)}
@@ -146,25 +145,23 @@ class Spool:
         self, rows: Iterable[SpooledRow], problems: Iterable[ProblemRow] = (), warnings: Iterable[ProblemRow] = ()
     ) -> None:
         """Note what was decided about some rows, what is wrong with them, and what their owner should know."""
-        self._db.executemany(
-            "REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    r.source_no,
-                    r.row,
-                    r.action.value,
-                    *r.identity,
-                    r.connection_id,
-                    r.kind,
-                    r.fingerprint,
-                    r.scheme,
-                    r.freshness,
-                )
-                for r in rows
-            ],
-        )
+        lines = [
+            (
+                r.source_no,
+                r.row,
+                int(r.action),
+                *r.identity,
+                r.connection_id,
+                r.kind,
+                r.fingerprint,
+                r.scheme,
+                r.freshness,
+            )
+            for r in rows
+        ]
+        change_all(self._db, "REPLACE INTO rows VALUES {}".format, lines)
         for table, found in (("problems", problems), ("warnings", warnings)):
-            self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", map(_line, found))  # noqa: S608
+            change_all(self._db, f"INSERT INTO {table} VALUES {{}}".format, list(map(_line, found)))  # noqa: S608 - ours
 
     def drop_problems(self, source_no: int, row: int) -> None:
         """Forget what was wrong with a row that does not count any more."""
@@ -176,13 +173,15 @@ class Spool:
         found = self._db.execute("SELECT * FROM rows WHERE source_no = ? AND row = ?", (source_no, row)).fetchone()
         return _row(found) if found else None
 
-    def to_send(self, source_no: int, first_row: int, last_row: int) -> list[SpooledRow]:
-        """The rows between two that something has to be sent for."""
-        found = self._db.execute(
-            "SELECT * FROM rows WHERE source_no = ? AND row BETWEEN ? AND ? AND action <= ?",
+    def to_send(self, source_no: int, first_row: int, last_row: int) -> dict[int, tuple[Action, Identity]]:
+        """The rows between two that something has to be sent for: what, and for whom."""
+        found = in_one_row(
+            self._db,
+            "row, action, provider, group_ref, consumer_ref",
+            "FROM rows WHERE source_no = ? AND row BETWEEN ? AND ? AND action <= ?",
             (source_no, first_row, last_row, int(max(TO_SEND))),
         )
-        return [_row(row) for row in found]
+        return {row: (Action(action), Identity(*identity)) for row, action, *identity in found}
 
     def counts(self) -> dict[tuple[Action, str], int]:
         """How many rows there are for each action and kind (new, unfinished, changed, done, …)."""

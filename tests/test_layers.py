@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
-    ("errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
+    ("bulk", "errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
     ("fields", "scratch", "catalog.workspace", "online"),
     ("config", "presets", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness",),

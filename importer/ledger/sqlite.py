@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from importer.bulk import change_all, find_all
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
 from importer.ledger.base import (
     Entry,
@@ -27,7 +28,20 @@ from importer.ledger.base import (
     Write,
 )
 from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, make_private
-from importer.ledger.statements import COLUMNS, FIRST, KEY, MOVES, PROBLEM, STATE_OF, entry_of, moves_to, problem_of
+from importer.ledger.statements import (
+    COLUMNS,
+    FIRST,
+    KEY,
+    MOVES,
+    PROBLEM,
+    STATE_OF,
+    entries_statement,
+    entry_of,
+    holders_statement,
+    move_values,
+    moves_to,
+    problem_of,
+)
 from importer.outcomes import Outcome, State, gist
 from importer.records import Identity, Place, Target
 
@@ -84,6 +98,8 @@ class SqliteLedger:
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            # what a statement of many rows may have to take back must not depend on a temporary folder with room
+            self._db.execute("PRAGMA temp_store = MEMORY")
             if 0 < version < SCHEMA_VERSION:
                 self._upgrade(version)
 
@@ -165,24 +181,21 @@ class SqliteLedger:
 
     def entries(self, identities: Sequence[Identity]) -> list[Entry | None]:
         """The entry of each identity, in the same order."""
-        statement = f"SELECT {COLUMNS} FROM entries WHERE {KEY}"  # noqa: S608 - our own constants
-        target = self._target
-        if not target:
-            return [None] * len(identities)
+        entries: list[Entry | None] = [None] * len(identities)
+        if not self._target:
+            return entries
+        keys = [(at, *identity) for at, identity in enumerate(identities)]
         with explained(self.path, LedgerLost):
-            execute = self._db.execute
-            rows = [execute(statement, (target, *identity)).fetchone() for identity in identities]
-        return [row and entry_of(row) for row in rows]
+            for at, *row in find_all(self._db, entries_statement, keys, self._target):
+                entries[at] = entry_of(row)
+        return entries
 
     def holders(self, refresh_digests: Sequence[bytes]) -> dict[bytes, Identity]:
         """Which key of this target has, or may have, a connection with a refresh token."""
-        statement = (
-            "SELECT provider, group_ref, consumer_ref FROM entries WHERE refresh_digest = ? AND target = ?"
-            " AND state IN ('created', 'sending', 'unknown') LIMIT 1"
-        )
         with explained(self.path, LedgerLost):
-            found = ((digest, self._one(statement, (digest, self._target))) for digest in refresh_digests)
-            return {digest: Identity(*row) for digest, row in found if row}
+            digests = [(digest,) for digest in refresh_digests]
+            found = find_all(self._db, holders_statement, digests, self._target)
+        return {digest: Identity(*row) for digest, *row in found}
 
     def holder_of(self, connection_id: str) -> Identity | None:
         """The key of this target that a connection is known by. Looks at every entry: for doubts, not for every row."""
@@ -223,7 +236,7 @@ class SqliteLedger:
             except _NotAll:
                 self._apply(writes, run_id, self._one_by_one)
 
-    def _apply(self, writes: Sequence[Write], run_id: str, move: Callable[[State, Sequence[Move]], None]) -> None:
+    def _apply(self, writes: Sequence[Write], run_id: str, move: Callable[[Sequence[Move]], None]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for to, group in groupby((w for w in writes if not isinstance(w, Result)), moves_to):
@@ -231,7 +244,7 @@ class SqliteLedger:
                     for write in group:
                         self._write(write)
                 else:
-                    move(to, [one for one in group if isinstance(one, Move)])
+                    move([one for one in group if isinstance(one, Move)])
             self._results([write for write in writes if isinstance(write, Result)], run_id)
             self._db.execute("COMMIT")
         except BaseException:
@@ -268,33 +281,31 @@ class SqliteLedger:
                     (write.fingerprint, self._target, *write.identity),
                 )
 
-    def _moves(self, to: State, moves: Sequence[Move]) -> None:
-        """Many moves to one state with one statement. Raises _NotAll where some are refused: they have to be found."""
-        if to not in FIRST:
-            self._one_by_one(to, moves)
-        # no savepoint, which would write to the temporary folder
-        elif self._db.executemany(MOVES[to], map(self._values, moves)).rowcount != len(moves):
+    def _moves(self, moves: Sequence[Move]) -> None:
+        """Many moves to one state together. Raises _NotAll where some are refused: they have to be found."""
+        if moves[0].to not in FIRST:
+            self._one_by_one(moves)
+        elif self._moved(moves) != len(moves):
             raise _NotAll
 
-    def _one_by_one(self, _to: State, moves: Sequence[Move]) -> None:
+    def _moved(self, moves: Sequence[Move]) -> int:
+        """How many of the moves, which have their state and doubt in common, were allowed and made."""
+        first = moves[0]
+        return change_all(self._db, MOVES[first.to], list(map(move_values, moves)), self._target, first.doubt)
+
+    def _one_by_one(self, moves: Sequence[Move]) -> None:
         for move in moves:
             self._move(move)
 
     def _move(self, move: Move) -> None:
-        values = self._values(move)
-        is_new = move.to not in FIRST and self._one(STATE_OF, values[:4]) is None
-        if is_new or self._db.execute(MOVES[move.to], values).rowcount != 1:
+        key = (self._target, *move.identity)
+        is_new = move.to not in FIRST and self._one(STATE_OF, key) is None
+        if is_new or self._moved([move]) != 1:
             if move.if_allowed:
                 return
-            state = self._one(STATE_OF, values[:4])
+            state = self._one(STATE_OF, key)
             was = f"is {state[0]}" if state else "was never sent"
             raise IllegalTransition(f"a row that {was} cannot become {move.to}", hint="Please report this.")
-
-    def _values(self, move: Move) -> tuple[object, ...]:
-        return (
-            self._target, *move.identity, move.to, move.fingerprint, move.refresh_digest, move.connection_id, move.ours,
-            move.posts, move.doubt, move.sent_at, move.settle_at, move.run_id, move.at,
-        )  # fmt: skip
 
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
@@ -324,14 +335,12 @@ class SqliteLedger:
             raise IllegalTransition("a row is not where it was when this was decided", hint="Please report this.")
 
     def _results(self, results: Sequence[Result], run_id: str) -> None:
-        self._db.executemany(
-            "REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (run_id, r.place.source_no, r.place.row, *r.identity, r.outcome, r.connection_id, r.http_status,
-                 r.attempts, r.finished_at)
-                for r in results
-            ],
-        )  # fmt: skip
+        rows = [
+            (run_id, r.place.source_no, r.place.row, *r.identity, r.outcome, r.connection_id, r.http_status, r.attempts,
+             r.finished_at)
+            for r in results
+        ]  # fmt: skip
+        change_all(self._db, "REPLACE INTO results VALUES {}".format, rows)
         for result in results:
             if result.issues:
                 self._problems(result, run_id)

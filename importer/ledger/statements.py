@@ -1,6 +1,6 @@
 """What the SQLite ledger says in SQL, and how its rows become values again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from importer.ledger.base import Entry, Move, ProblemRow, Write
@@ -19,30 +19,63 @@ PROBLEM = (
 )
 
 
-def _move_statement(to: State) -> str:
-    """The upsert of a move to `to`: it changes nothing where TRANSITIONS forbids it, and so is noticed."""
+def _move_statement(to: State) -> Callable[[str], str]:
+    """The upsert of moves to `to`: it changes nothing where TRANSITIONS forbids it, and so is noticed.
+
+    Its first parameters are the target and `doubt`, which all moves have in common; the rest are `move_values`.
+    """
     allowed = ", ".join(f"'{state}'" for state, onward in TRANSITIONS.items() if to in onward)
     kept = ("fingerprint", "connection_id", "ours", "sent_at", "settle_at", "run_id")
-    return (
-        "INSERT INTO entries (target, provider, group_ref, consumer_ref, state, fingerprint, refresh_digest,"  # noqa: S608
-        " connection_id, ours, posts, doubt, sent_at, settle_at, run_id, updated_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(?11, 0), ?12, ?13, ?14, ?15)"
-        " ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
-        " doubt = coalesce(?11, doubt), updated_at = excluded.updated_at,"
+    head = (
+        "INSERT INTO entries (target, provider, group_ref, consumer_ref, fingerprint, refresh_digest,"  # noqa: S608
+        " connection_id, ours, posts, sent_at, settle_at, run_id, updated_at, state, doubt)"
+        f" SELECT ?1, *, '{to}', coalesce(?2, 0) FROM (VALUES "
+    )
+    tail = (
+        # the parser takes ON for a join's where nothing stands before it
+        ") WHERE true ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
+        " doubt = coalesce(?2, doubt), updated_at = excluded.updated_at,"
         # a digest goes with its fingerprint: credentials without a refresh token have none
         " refresh_digest = iif(excluded.fingerprint IS NULL, refresh_digest, excluded.refresh_digest), "
         + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
         + f" WHERE state IN ({allowed})"
     )
+    return lambda marks: f"{head}{marks}{tail}"
 
 
 MOVES = {state: _move_statement(state) for state in State}
 FIRST = TRANSITIONS[State.PENDING] | {State.PENDING}
 
 
-def moves_to(write: Write) -> State | None:
-    """The state that a write moves an entry to; None where it is no move. What has it in common goes together."""
-    return write.to if isinstance(write, Move) else None
+def moves_to(write: Write) -> tuple[State, bool | None] | None:
+    """The state that a write moves to, and its doubt; None where it is no move. Moves that share both go together."""
+    return (write.to, write.doubt) if isinstance(write, Move) else None
+
+
+def move_values(move: Move) -> tuple[object, ...]:
+    """The parameters of one move."""
+    return (
+        *move.identity, move.fingerprint, move.refresh_digest, move.connection_id, move.ours, move.posts, move.sent_at,
+        move.settle_at, move.run_id, move.at,
+    )  # fmt: skip
+
+
+def entries_statement(marks: str) -> str:
+    """The entries of many keys, each with its number before it."""
+    columns = ", ".join(f"e.{column}" for column in COLUMNS.split(", "))
+    return (
+        f"SELECT k.column1, {columns} FROM (VALUES {marks}) k CROSS JOIN entries e"  # noqa: S608 - our own constants
+        " ON e.target = ? AND e.provider = k.column2 AND e.group_ref = k.column3 AND e.consumer_ref = k.column4"
+    )
+
+
+def holders_statement(marks: str) -> str:
+    """Who has, or may have, a connection with one of many refresh tokens."""
+    return (
+        "SELECT refresh_digest, provider, group_ref, consumer_ref"  # noqa: S608 - our own constants
+        f" FROM (VALUES {marks}) k CROSS JOIN entries ON refresh_digest = k.column1 AND target = ?"
+        " AND state IN ('created', 'sending', 'unknown')"
+    )
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
