@@ -53,6 +53,8 @@ async def serve(certificate: str, latency_s: float) -> None:
             return web.Response(status=201, body=body, content_type="application/json")
         if request.path.endswith("/providers"):
             return web.json_response(_PROVIDERS)
+        if request.path.endswith("/provider-apps"):
+            return web.json_response([{"id": "app-1", "provider": "salesforce", "clientId": "fake-client"}])
         return web.json_response([] if request.path.endswith("/connections") else {"id": "benchmark"})
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
