@@ -24,6 +24,9 @@ from importer.summary import CommonProblem, PlanSummary, RunSummary
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+SHOWN_KINDS = 5
+"""Kinds of problems that are told one by one; `--json` and the reports have all."""
+
 LOG_EVERY_S = 30.0
 """Seconds between two progress lines where nobody watches a terminal."""
 
@@ -117,13 +120,13 @@ class Console(Listener):
             self._print(f"each of them, and what to do: see {report}")
 
     def _problems(self, common: Sequence[CommonProblem], total: int) -> None:
-        for problem in common:
+        for problem in common[:SHOWN_KINDS]:
             issue = problem.issue
             field = f" in {_shortened(issue.field)}" if issue.field else ""
             self._print(f"  {problem.count:,} × {issue.code}{field}")
             self._print(f"      {'' if problem.count == 1 else 'e.g. '}{problem.example}: {issue.reason}")
             self._print(f"      {issue.fix}")
-        shown = sum(problem.count for problem in common)
+        shown = sum(problem.count for problem in common[:SHOWN_KINDS])
         if total > shown:
             self._print(f"  and {total - shown:,} more of other kinds")
 
@@ -175,7 +178,7 @@ class Console(Listener):
         if plan.read:
             self.say(f"{_names(plan.sources)}: {_rows(plan.read)}, {_heads(plan)}")
         if plan.warnings:
-            kinds = _join(f"{found.count:,} × {found.issue.code}" for found in plan.common_warnings)
+            kinds = _join(f"{found.count:,} × {found.issue.code}" for found in plan.common_warnings[:SHOWN_KINDS])
             self.say(f"  {_counted(plan.warnings, 'warning')}: {kinds} (importer plan tells more)")
         for note in plan.notes:
             self.say(f"  note: {note}")

@@ -17,6 +17,10 @@ MASS_CHANGE_ROWS = 20
 """More changed rows than this number and this share of the done ones look like a wrong column, not like a night."""
 
 
+MOST_KINDS = 200
+"""Kinds of problems that a plan tells apart; the screen has the commonest of them, `--json` all."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommonProblem:
     """One kind of problem: how many rows have it, and the first of them."""
@@ -157,7 +161,7 @@ def summarise_plan(
 def _common(spool: Spool, sources: Sequence[str], table: Table) -> list[CommonProblem]:
     return [
         CommonProblem(n, Place(sources[source_no], source_no, row), issue)
-        for n, source_no, row, issue in spool.worst(5, table)
+        for n, source_no, row, issue in spool.worst(MOST_KINDS, table)
     ]
 
 

@@ -705,6 +705,16 @@ def test_a_duration_that_no_row_could_have_stops_before_the_first_row(time, spec
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("provider", ["zendeskSupport", "nosuch", ""])
+def test_a_workspace_is_cut_out_of_the_addresses_of_salesforce_only(provider):
+    mapping = {**GIVEN_KEY, "providerWorkspaceRef": {"column": "url", "label_of": provider}}
+
+    with pytest.raises(ConfigError, match=r"mapping\.providerWorkspaceRef\.label_of is not known") as caught:
+        mapped({**TOKENS, "key": "k1", "url": "https://acme.zendesk.com"}, mapping=mapping)
+
+    assert "salesforce" in (caught.value.hint or "")
+
+
 def test_a_time_without_a_zone_is_noted_when_one_is_met():
     columns = [*TOKENS, "access_token_expires_at"]
     mapper = Mapper(None, columns, source="tokens.csv")

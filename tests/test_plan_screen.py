@@ -72,6 +72,21 @@ def test_of_rows_that_are_done_nobody_says_that_their_tokens_are_old(
     assert as_json(importer("plan", mixed.name, "--json"))["providers"]["hubspot"]["expired"] == 0
 
 
+def test_the_object_has_every_kind_of_problem_and_the_screen_the_commonest(home: Path, importer: Importer) -> None:
+    bad = [
+        {"group_ref": ""}, {"consumer_ref": " u"}, {"access_token": "REDACTED"}, {"access_token_expires_at": "soon"},
+        {"refresh_token": "null"}, {"provider": "?"}, {"scopes": "['a']"},
+    ]  # fmt: skip
+    write_csv(home / "rows.csv", [token_row(n, **cells) for n, cells in enumerate(bad)])
+
+    shown = [line for line in importer("plan", "rows.csv").out.splitlines() if "1 × " in line]
+    kinds = as_json(importer("plan", "rows.csv", "--json"))["common"]
+
+    assert len(shown) == 5
+    assert len(kinds) == 7
+    assert "and 2 more of other kinds" in importer("plan", "rows.csv").out
+
+
 def test_a_column_of_a_hundred_names_does_not_fill_the_screen(home: Path, importer: Importer) -> None:
     write_csv(home / "rows.csv", [key_row(n, provider=f"acme{n:02}") for n in range(100)])
 

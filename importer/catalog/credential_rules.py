@@ -104,7 +104,8 @@ def client(sheet: Sheet, request: GenerateRequest, _now: datetime) -> Findings:
     ]
     if sheet.info.needs_scopes and not block.scopes:
         reason = f"{sheet.info.name} grants nothing without scopes, and the row has none"
-        found.append(warning(f"{path}.scopes", Code.NO_SCOPES, reason, f'Map them: {path}.scopes = "column".'))
+        fix = f'Fill in scopes, or map them: {path}.scopes = "column".'
+        found.append(warning(f"{path}.scopes", Code.NO_SCOPES, reason, fix))
     return found
 
 
@@ -173,7 +174,7 @@ def _missing_parts(sheet: Sheet, given: Mapping[str, SecretStr | tuple[SecretStr
     for entry in sheet.info.custom_inputs:
         value, path = given.get(entry.name), f"customAuth.{entry.name}"
         if value is None:
-            fix = f'Fill it in, or map it: {path} = "column".'
+            fix = f'Fill it in: in a column custom_auth.{entry.name}, or by a [mapping], {path} = "column".'
             yield error(path, Code.MISSING_INPUT, f"{name} needs {path}, and the row has none", fix)
         elif not _is_filled(value):
             yield blank(path, name)

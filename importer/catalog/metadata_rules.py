@@ -27,7 +27,7 @@ def required_inputs(sheet: Sheet, request: GenerateRequest, _now: datetime) -> F
 def _missing_input(provider: str, entry: Input) -> Finding:
     path = f"providerMetadata.{entry.name}"
     called = f" ({entry.display_name})" if entry.display_name else ""
-    fix = f'Fill it in, or map it: {path} = "column".'
+    fix = f'Fill it in: in a column metadata.{entry.name}, or by a [mapping], {path} = "column".'
     if entry.default is None:
         return error(path, Code.MISSING_INPUT, f"{provider} needs {path}{called}, and the row has none", fix)
     reason = f"the row has no {path}{called}, so {provider} gets the default, {entry.default}"

@@ -176,6 +176,9 @@ def _compiled(path: str, spec: FieldSpec, header: Header, notes: Notes) -> Field
     return Field(path, label, source, fetch, read)
 
 
+LABELLED = "salesforce"
+"""The one provider that `label_of` may name."""
+
 _WORKSPACES = ("providerWorkspaceRef", "providerMetadata.workspace")
 
 
@@ -205,6 +208,12 @@ def _check_options(path: str, spec: FieldSpec, where: str) -> None:
                 f"{where}.{option} has no effect there",
                 hint=f"{option} is {homes.get(option, 'for expiresAt and issuedAt')}; remove it.",
             )
+    if spec.label_of not in (None, LABELLED):
+        raise ConfigError(
+            f"{where}.label_of is not known",
+            hint=f'Only "{LABELLED}" has addresses that a workspace is cut out of without the catalog; of another '
+            "provider, export the workspace in a column of its own.",
+        )
     if spec.format in _DURATIONS and spec.since is None:
         raise ConfigError(
             f"{where} has the format {spec.format} and no since: a duration is nothing without its moment",
