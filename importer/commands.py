@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from importer.api.client import ConnectionsClient
-from importer.api.wire import Digests
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
@@ -63,7 +62,7 @@ def plan(
             inputs,
             ledger=ledger,
             spool=spool,
-            digests=Digests(ledger.key if ledger else secrets.token_bytes(32)),
+            key=ledger.key if ledger else secrets.token_bytes(32),
             policy=replace(_policy(config, options), any_change=True),
             judge=ground.judge,
             notes=ground.notes,
@@ -127,7 +126,7 @@ def run(
                     inputs,
                     ledger=view,
                     spool=spool,
-                    digests=Digests(ledger.key),
+                    key=ledger.key,
                     policy=_policy(config, options),
                     judge=ground.judge,
                     notes=ground.notes,

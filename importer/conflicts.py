@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from importer.api.wire import Digests
 from importer.ledger.base import Ledger
-from importer.mapping import MappedRow
 from importer.outcomes import Code, Issue, Stage, State
 from importer.planned import PlannedRow, Verdicts
+from importer.preparing import UnsoundRow
 from importer.records import Identity, Place
 from importer.spool import Action, Seen, Spool, SpooledRow
 
@@ -27,10 +27,11 @@ class Conflicts:
         self._one_pass = one_pass
         self._tainted: dict[tuple[int, int], Place] = {}
 
-    def note_unsound(self, source_no: int, unsound: Sequence[MappedRow]) -> None:
+    def note_unsound(self, source_no: int, unsound: Sequence[UnsoundRow]) -> None:
         """Keep the keys of rows that cannot be sent: a sound row of a later file takes the place of each."""
-        identities = [(Identity(row.provider, row.group_ref, row.consumer_ref), row.row) for row in unsound]
-        keys = [(self._digests.identity(i), UNSOUND, source_no, row) for i, row in identities if all(i)]
+        keys = [
+            (self._digests.identity(row.identity), UNSOUND, source_no, row.row) for row in unsound if all(row.identity)
+        ]
         for at in self._spool.seen_keys(keys):
             self._spool.note_conflict(keys[at][0], source_no, keys[at][3])
 

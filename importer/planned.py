@@ -3,41 +3,43 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from importer.api.models import GenerateRequest
 from importer.decide import RowFacts
-from importer.freshness import freshness
 from importer.ledger.base import Entry, ProblemRow
 from importer.outcomes import Issue
+from importer.preparing import PreparedRow
 from importer.records import Identity, Place
 from importer.spool import TO_SEND, Action, SpooledRow
 
 
 @dataclass(slots=True)
 class PlannedRow:
-    """One sound row: its request, its digests, and where the ledger has it."""
+    """One sound row: what was prepared of it, and where the ledger has it."""
 
     place: Place
-    request: GenerateRequest
-    key: bytes
+    prepared: PreparedRow
     facts: RowFacts
-    refresh_digest: bytes | None
-    client_id: str | None = None
     entry: Entry | None = None
 
     @property
     def identity(self) -> Identity:
         """The key of its connection."""
-        return self.request.identity
+        return self.prepared.identity
+
+    @property
+    def key(self) -> bytes:
+        """The digest of that key."""
+        return self.prepared.key
+
+    @property
+    def refresh_digest(self) -> bytes | None:
+        """The digest of its refresh token."""
+        return self.prepared.refresh_digest
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What a chunk's rows became: lines for the spool, and the sound rows that something is sent for.
+    """What a chunk's rows became: lines for the spool, and the sound rows that something is sent for."""
 
-    `now` is the moment against which tokens are old, in seconds since the epoch.
-    """
-
-    now: float
     rows: list[SpooledRow] = field(default_factory=list)
     problems: list[ProblemRow] = field(default_factory=list)
     warnings: list[ProblemRow] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Verdicts:
             SpooledRow(
                 place.source_no, place.row, action, row.identity, row.entry.connection_id if row.entry else None, kind,
                 row.facts.fingerprint.dump() if action is Action.CHANGED else None,
-                row.facts.scheme, freshness(row.request, self.now) if sent else 0,
+                row.facts.scheme, row.prepared.freshness if sent else 0,
             )
         )  # fmt: skip
         if sent:

@@ -7,28 +7,27 @@ the later one is refused there.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import repeat
 from typing import Literal
 
-from importer.api.wire import Digests, body_of
-from importer.catalog import Severity, may_be_named
+from importer.api.wire import Body, Digests
+from importer.catalog import may_be_named
 from importer.catalog.judge import Judge
 from importer.conflicts import SHARED_GROUP, Conflicts
 from importer.decide import Decision, Only, RowFacts, decide, decide_once_there, masks, whole_mask
-from importer.errors import SourceError, SourceLost
+from importer.errors import SourceLost
 from importer.inputs import Inputs
 from importer.jobs import Job
 from importer.kept import Kept, KeptChunk
 from importer.ledger.base import Ledger, ProblemRow
-from importer.mapping import MappedRow
 from importer.outcomes import Code, Issue, State
 from importer.planned import PlannedRow, Verdicts
+from importer.preparing import PreparedChunk, Preparer, Preparing, Task, Wanted, rejecting
 from importer.records import Identity, Place
 from importer.redaction import reads_as_a_scope
-from importer.sources.base import Chunk
 from importer.spool import Action, Spool
 from importer.summary import PlanSummary, change_heads, refuse_a_mass_change, summarise_plan
 
@@ -54,39 +53,37 @@ class Planner:
         *,
         ledger: Ledger | None,
         spool: Spool,
-        digests: Digests,
+        key: bytes,
         policy: PlanPolicy,
         judge: Judge | None = None,
         notes: Sequence[str] = (),
+        preparing: Preparing | None = None,
     ) -> None:
         """`ledger` is None where there is none yet: then every row is new. Without a `judge` less is checked.
 
-        `notes` are things to say that were found before the first row.
+        `key` is that of the digests, `notes` are things to say that were found before the first row, and `preparing`
+        prepares the rows of these inputs elsewhere.
         """
-        self._judge = judge or Judge()
-        self._now = datetime.now(UTC)
+        self._task = Task(key, judge or Judge(), datetime.now(UTC))
+        self._preparing: Preparing = preparing or Preparer(inputs)
         self._said = notes
         self.sources = inputs.sources
         self.names = [source.name for source in self.sources]
         self.one_pass = not all(source.repeatable for source in self.sources)
-        self._mappers = inputs.mappers
         self._stamps = inputs.stamps
-        self._notes = inputs.notes
         self._ledger = ledger
         self._spool = spool
-        self._digests = digests
         self._policy = policy
-        self._read = 0
         self._samples: dict[str, str] = {}
         self._heads = Counter[str]()
         self._decided = False
-        self._conflicts = Conflicts(spool, ledger, digests, self.names, one_pass=self.one_pass)
+        self._conflicts = Conflicts(spool, ledger, Digests(key), self.names, one_pass=self.one_pass)
         self._kept = Kept()
 
     @property
     def notes(self) -> list[str]:
         """What was assumed while mapping, said once each."""
-        lines = [*self._said, *self._notes.lines()]
+        lines = [*self._said, *self._preparing.notes]
         if self.skipped and not self._decided:
             lines.append("no row is left: every one was skipped, so check that the preset fits")
         return list(dict.fromkeys(lines))
@@ -94,7 +91,7 @@ class Planner:
     @property
     def skipped(self) -> int:
         """Rows that are none of the preset's: read, and neither decided about nor listed."""
-        return self._notes.skipped
+        return self._preparing.skipped
 
     def summary(self) -> PlanSummary:
         """What has been read and decided so far."""
@@ -118,12 +115,11 @@ class Planner:
 
         With `keep` the jobs of the first rows are kept for `jobs`, as far as they fit.
         """
-        for source_no, chunk in self._chunks():
-            decided = self._decide_chunk(source_no, chunk)
+        for chunk in self._preparing.chunks(self._task, self._policy.rows, lambda: keep and self._kept.all):
+            decided = self._decide_chunk(chunk)
             if keep and self._kept.all:
-                jobs = [self._job(row, action) for row, action in decided.to_send]
-                self._kept.add(KeptChunk(source_no, *_first_and_last(chunk), jobs))
-            seen(len(chunk.rows) + len(chunk.bad))
+                self._kept.add(KeptChunk(chunk.source_no, chunk.first, chunk.last, self._jobs(decided.to_send)))
+            seen(len(chunk.sound) + len(chunk.unsound) + len(chunk.bad))
         self._spool.object_to_shared_groups(SHARED_GROUP, refuse=self._policy.strict)
 
     def jobs(self) -> Iterator[list[Job]]:
@@ -131,29 +127,36 @@ class Planner:
 
         Raises SourceLost when a source is no longer what the plan pass read.
         """
-        self._read = 0
         if self.one_pass:
             yield from self._jobs_in_one_pass()
             return
+        kept_until = (-1, -1)
         for kept in self._kept.take():
             self.check_sources()
             # a later row may have refused or replaced one of these since
             still = self._spool.to_send(kept.source_no, kept.first_row, kept.last_row)
             yield [job for job in kept.jobs if job.place.row in still]
+            kept_until = (kept.source_no, kept.last_row)
         if self._kept.chunks and self._kept.all:
             return
-        for source_no, chunk in islice(self._chunks(), self._kept.chunks, None):
+        for chunk in self._preparing.again(self._task, self._policy.rows, self._wanted_after(kept_until)):
             self.check_sources()
-            wanted = self._spool.to_send(source_no, *_first_and_last(chunk))
-            if wanted:
-                yield self._jobs_again(source_no, chunk, wanted)
+            yield self._jobs_again(chunk)
+
+    def _wanted_after(self, kept_until: tuple[int, int]) -> Wanted:
+        """Which rows of a chunk are prepared once more: those to send that were not kept."""
+
+        def wanted(source_no: int, first: int, last: int) -> Collection[int]:
+            return () if (source_no, first) <= kept_until else self._spool.to_send(source_no, first, last).keys()
+
+        return wanted
 
     def _jobs_in_one_pass(self) -> Iterator[list[Job]]:
         """Changes wait in memory until the source has ended: only then it is known whether they are too many."""
         held: list[Job] = []
         most = self._ledger.counts().get(State.CREATED, 0) if self._ledger else 0
-        for source_no, chunk in self._chunks():
-            jobs = [self._job(row, action) for row, action in self._decide_chunk(source_no, chunk).to_send]
+        for chunk in self._preparing.chunks(self._task, self._policy.rows, lambda: True):
+            jobs = self._jobs(self._decide_chunk(chunk).to_send)
             yield [job for job in jobs if job.action is not Action.PATCH]
             held += (job for job in jobs if job.action is Action.PATCH)
             self._refuse_a_mass_change(most)
@@ -164,18 +167,6 @@ class Planner:
         if not self._policy.any_change:
             refuse_a_mass_change(self._heads["newly_changed"], known)
 
-    def _chunks(self) -> Iterator[tuple[int, Chunk]]:
-        for source_no, source in enumerate(self.sources):
-            for chunk in source.chunks():
-                if not chunk.rows and not chunk.bad:
-                    continue
-                left = None if self._policy.rows is None else self._policy.rows - self._read
-                if left is not None and left <= 0:
-                    return
-                part = chunk if left is None else _first_rows(chunk, left)
-                self._read += len(part.rows) + len(part.bad)
-                yield source_no, part
-
     def check_sources(self) -> None:
         """Raise SourceLost when a source is no longer what the plan pass read."""
         for source, stamp in zip(self.sources, self._stamps, strict=True):
@@ -185,31 +176,28 @@ class Planner:
                     hint="Run again: what was sent is in the ledger, the rest is read anew.",
                 )
 
-    def _jobs_again(self, source_no: int, chunk: Chunk, wanted: Mapping[int, tuple[Action, Identity]]) -> list[Job]:
-        positions = [at for at, row in enumerate(chunk.rows) if row in wanted]
-        part = Chunk(chunk.source, [chunk.rows[at] for at in positions], chunk.frame.iloc[positions], ())
-        rows = self._sound(source_no, self._mappers[source_no].map(part))
+    def _jobs_again(self, chunk: PreparedChunk) -> list[Job]:
+        wanted = self._spool.to_send(chunk.source_no, chunk.first, chunk.last)
+        name = self.names[chunk.source_no]
+        rows = self._sound(chunk)
         for row in rows:
             if row.identity != wanted[row.place.row][1]:
                 raise SourceLost(f"{row.place} changed while it was being sent", hint="Run again.")
         if len(rows) != len(wanted):
-            raise SourceLost(f"{chunk.source} changed while it was being sent", hint="Run again.")
-        return [self._job(row, wanted[row.place.row][0]) for row in rows]
+            raise SourceLost(f"{name} changed while it was being sent", hint="Run again.")
+        return self._jobs([(row, wanted[row.place.row][0]) for row in rows])
 
-    def _decide_chunk(self, source_no: int, chunk: Chunk) -> Verdicts:
-        out = Verdicts(self._now.timestamp())
+    def _decide_chunk(self, chunk: PreparedChunk) -> Verdicts:
+        out = Verdicts()
+        source_no = chunk.source_no
         name = self.names[source_no]
         for bad in chunk.bad:
             out.refuse(Place(name, source_no, bad.row), Identity("", "", ""), [bad.issue])
-        mapped = self._mappers[source_no].map(chunk)
-        unsound = [row for row in mapped if row.request is None]
-        _refuse_swapped_columns(name, mapped, unsound)
-        for row in unsound:
-            identity = Identity(row.provider, row.group_ref, row.consumer_ref)
-            place = Place(name, source_no, row.row)
-            out.refuse(place, identity, row.issues, kind="enter" if all(identity) else "rejected")
-        self._conflicts.note_unsound(source_no, unsound)
-        rows = self._conflicts.without_known_keys(out, self._sound(source_no, mapped))
+        for unsound in chunk.unsound:
+            place, identity = Place(name, source_no, unsound.row), unsound.identity
+            out.refuse(place, identity, unsound.issues, kind="enter" if all(identity) else "rejected")
+        self._conflicts.note_unsound(source_no, chunk.unsound)
+        rows = self._conflicts.without_known_keys(out, self._sound(chunk))
         for sound in self._conflicts.without_known_tokens(out, rows):
             self._decide_row(out, sound)
         self._decided = self._decided or bool(out.rows)
@@ -217,25 +205,14 @@ class Planner:
         self._take_samples(out)
         return out
 
-    def _sound(self, source_no: int, mapped: Sequence[MappedRow]) -> list[PlannedRow]:
-        """The rows that could be mapped, with their digests and their entries."""
-        name, digests = self.names[source_no], self._digests
-        rows = [
-            PlannedRow(
-                Place(name, source_no, row.row),
-                row.request,
-                digests.identity(row.request.identity),
-                RowFacts(digests.fingerprint(row.request), row.request.auth_scheme),
-                digests.refresh_token(row.request),
-                row.client_id,
-            )
-            for row in mapped
-            if row.request is not None
+    def _sound(self, chunk: PreparedChunk) -> list[PlannedRow]:
+        """The sound rows of a chunk with their entries."""
+        name, source_no = self.names[chunk.source_no], chunk.source_no
+        entries = self._ledger.entries([row.identity for row in chunk.sound]) if self._ledger else repeat(None)
+        return [
+            PlannedRow(Place(name, source_no, row.row), row, RowFacts(row.fingerprint, row.scheme), entry)
+            for row, entry in zip(chunk.sound, entries, strict=False)
         ]
-        if self._ledger is not None:
-            for row, entry in zip(rows, self._ledger.entries([row.identity for row in rows]), strict=True):
-                row.entry = entry
-        return rows
 
     def _decide_row(self, out: Verdicts, row: PlannedRow) -> None:
         taint = self._conflicts.taint_of(row)
@@ -266,22 +243,22 @@ class Planner:
 
     def _objections(self, row: PlannedRow, action: Action) -> tuple[list[Issue], list[Issue]]:
         """What its provider has against a row: errors (with --strict all of it), and warnings."""
-        post = action is not Action.PATCH
-        findings = self._judge.check(row.request, now=self._now, client_id=row.client_id, post=post)
-        if not findings:
-            return [], []
-        column_of = self._mappers[row.place.source_no].column_of
-        named = [(found.severity, replace(found.issue, field=column_of(found.issue.field))) for found in findings]
-        errors = [issue for severity, issue in named if severity is Severity.ERROR or self._policy.strict]
-        return errors, [] if errors else [issue for _, issue in named]
+        findings = row.prepared.objections
+        if action is not Action.PATCH:
+            findings = [*findings, *row.prepared.app_objections]
+        errors = rejecting(findings, strict=self._policy.strict)
+        return errors, [] if errors else [found.issue for found in findings]
 
-    def _job(self, row: PlannedRow, action: Action) -> Job:
+    def _jobs(self, rows: Iterable[tuple[PlannedRow, Action]]) -> list[Job]:
+        return [self._job(row, action, row.prepared.body) for row, action in rows if row.prepared.body is not None]
+
+    def _job(self, row: PlannedRow, action: Action, body: Body) -> Job:
         entry = row.entry
         return Job(
             place=row.place,
             identity=row.identity,
             action=action,
-            body=body_of(row.request),
+            body=body,
             fingerprint=row.facts.fingerprint.dump(),
             refresh_digest=row.refresh_digest,
             mask=masks(row.facts, entry) if entry and action in (Action.PATCH, Action.LOOK) else None,
@@ -309,40 +286,9 @@ class Planner:
     def _take_samples(self, out: Verdicts) -> None:
         """Keep one decoded time and one scope list, so that a wrong unit is seen before anything is sent."""
         for row, _ in out.to_send if len(self._samples) < 2 else ():
-            tokens = row.request.oauth2_authorization_code
-            if tokens and tokens.access_token and tokens.access_token.expires_at:
-                expires_at = f"{tokens.access_token.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+            ends, scopes = row.prepared.expires_at, row.prepared.scopes
+            if ends is not None:
+                expires_at = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M:%S UTC}"
                 self._samples.setdefault("time", f"{row.place}: the access token expires {expires_at}")
-            if tokens and tokens.scopes and all(map(reads_as_a_scope, tokens.scopes)):
-                self._samples.setdefault("scopes", f"{row.place}: scopes {', '.join(tokens.scopes)}"[:120])
-
-
-def _first_and_last(chunk: Chunk) -> tuple[int, int]:
-    numbers = [*chunk.rows, *(bad.row for bad in chunk.bad)]
-    return min(numbers), max(numbers)
-
-
-def _first_rows(chunk: Chunk, count: int) -> Chunk:
-    """The first rows of a chunk, bad ones counted too."""
-    numbers = sorted([*chunk.rows, *(bad.row for bad in chunk.bad)])[:count]
-    last = numbers[-1]
-    whole = sum(row <= last for row in chunk.rows)
-    return Chunk(chunk.source, chunk.rows[:whole], chunk.frame.iloc[:whole], [b for b in chunk.bad if b.row <= last])
-
-
-def _refuse_swapped_columns(source: str, mapped: Sequence[MappedRow], unsound: Sequence[MappedRow]) -> None:
-    """Raise SourceError where most rows of a chunk have a credential in a column that is stored and shown.
-
-    Then two columns are swapped, and those rows in which a key happens to look like a name must not get through.
-    """
-    found = Counter(
-        issue.field for row in unsound for issue in row.issues if issue.code is Code.CREDENTIAL_IN_REF
-    ).most_common(1)
-    if found and found[0][1] * 2 > len(mapped) >= 3:
-        column, rows = found[0]
-        raise SourceError(
-            f"{source} has what looks like a credential in {column}, which is stored and shown, in {rows:,} of "
-            f"{len(mapped):,} rows: nothing of them is sent or stored",
-            hint="Two columns are swapped, in the file or in the mapping. If the ids are like that, and it is your own "
-            "[mapping], add opaque = true to this column.",
-        )
+            if scopes and all(map(reads_as_a_scope, scopes)):
+                self._samples.setdefault("scopes", f"{row.place}: scopes {', '.join(scopes)}"[:120])

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from importer import commands
-from importer.api.wire import Digests
 from importer.config import Config, load_config
 from importer.errors import LedgerLost
 from importer.events import Listener
@@ -157,7 +156,7 @@ class Imports(RuleBasedStateMachine):
         async with open_session(config, "sandbox-key", ledger) as session:
             with closing(ledger.reader()) as view:
                 planner = Planner(
-                    open_inputs(config), ledger=view, spool=spool, digests=Digests(ledger.key), policy=PlanPolicy()
+                    open_inputs(config), ledger=view, spool=spool, key=ledger.key, policy=PlanPolicy()
                 )
                 summary = await Runner(session, planner, spool, RunOptions(yes=True), Listener()).go()
         return summary.exit_code

@@ -27,17 +27,21 @@ class Judge:
     modules: Mapping[str, str] = field(default_factory=dict)
     apps: Apps | None = None
 
-    def check(self, request: GenerateRequest, *, now: datetime, client_id: str | None, post: bool) -> Sequence[Finding]:
-        """All that speaks against a row, errors and warnings.
+    def check(self, request: GenerateRequest, *, now: datetime, client_id: str | None) -> Sequence[Finding]:
+        """All that speaks against a row, errors and warnings, but for `check_app`.
 
-        `client_id` is the client that its tokens were issued to, where the source knows it. Only a row that is to be
-        posted needs a provider app: a connection that is there has one, or does without.
+        `client_id` is the client that its tokens were issued to, where the source knows it.
         """
         found = self.catalog.check(request, now=now, module=self.modules.get(request.provider))
         found += token_findings(request, client_id)
-        if self.apps is not None and post and self._needs_app(request):
-            found += self.apps.check(request.provider, client_id)
         return found
+
+    def check_app(self, request: GenerateRequest, client_id: str | None) -> Sequence[Finding]:
+        """What the project's provider apps have against making a connection; one that is there has an app or does
+        without."""
+        if self.apps is None or not self._needs_app(request):
+            return ()
+        return self.apps.check(request.provider, client_id)
 
     def _needs_app(self, request: GenerateRequest) -> bool:
         """Whether a row has tokens that are refreshed with an app; without a catalog its credential tells."""
