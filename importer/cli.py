@@ -16,6 +16,7 @@ from importer import __version__, options
 from importer.ending import carry_out
 from importer.errors import ConfigError, Exit
 from importer.options import ask, config_of, console_of, shown, typed, without_password
+from importer.reading import start_reading
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -64,16 +65,17 @@ def run(**given: Any) -> int:
     \b
     Example: importer run exports/*.csv --project acme-prod --rate 20
     """
+    config = config_of(given)
+    reader = start_reading(config)  # it loads what it needs while this process does
     from importer.commands import run as run_
     from importer.runner import RunOptions
 
     _share_the_process()
-    config = config_of(given)
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
     how = RunOptions(
         only=given["only"], rows=given["rows"], checks=given["checks"], strict=given["strict"], yes=given["yes"]
     )
-    summary = run_(config, how, console)
+    summary = run_(config, how, console, reader=reader)
     console.summary(summary, report=shown(config.report_dir / "errors.csv"), command=["importer", *typed()])
     return summary.exit_code
 
@@ -93,11 +95,12 @@ def plan(**given: Any) -> int:
     \b
     Example: importer plan exports/*.csv --online
     """
+    config = config_of(given)
+    reader = start_reading(config)
     from importer.commands import plan as plan_
     from importer.runner import RunOptions
 
     _share_the_process()
-    config = config_of(given)
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
     how = RunOptions(
         only=given["only"],
@@ -105,7 +108,7 @@ def plan(**given: Any) -> int:
         checks="online" if given["online"] else given["checks"],
         strict=given["strict"],
     )
-    found = plan_(config, how, console)
+    found = plan_(config, how, console, reader=reader)
     left_out = ("plan", "--json", "--quiet", "--online")
     command = ["importer", "run", *[word for word in typed() if word not in left_out]]
     console.plan(found, rate=config.limits.rate, report=shown(config.report_dir / "plan-errors.csv"), command=command)

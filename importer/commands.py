@@ -25,6 +25,7 @@ from importer.pacing import Pacer, Patience
 from importer.planner import Planner, PlanPolicy
 from importer.preflight import Desk, Preflight, kept_ground, live_ground
 from importer.project import fetch_catalog
+from importer.reading import ReaderProcess, start_reading
 from importer.records import Target
 from importer.reports.files import check_writable
 from importer.reports.tables import write_errors, write_run_reports, write_summary
@@ -42,16 +43,18 @@ def plan(
     options: RunOptions | None = None,
     listener: Listener | None = None,
     env: Mapping[str, str] | None = None,
+    reader: ReaderProcess | None = None,
 ) -> PlanSummary:
     """Read, map and decide every row as `run` would, and send nothing. Writes plan-errors.csv, and no ledger.
 
-    With `checks="online"` the project is asked too, by reads only. Raises ImporterError where the config or a source
-    cannot be used at all, or the key is refused.
+    With `checks="online"` the project is asked too, by reads only. `reader` is a process that was started for this
+    config. Raises ImporterError where the config or a source cannot be used at all, or the key is refused.
     """
     options = options or RunOptions()
     preflight = Preflight(config, _key(config, env)) if options.checks == "online" else None
     check_writable(config.report_dir)
     with ExitStack() as held:
+        preparing = _preparing(config, reader, held)
         inputs = held.enter_context(closing(open_inputs(config)))
         spool = held.enter_context(closing(Spool()))
         project, ground = preflight.before() if preflight else (None, kept_ground(config, time.time()))
@@ -66,6 +69,7 @@ def plan(
             policy=replace(_policy(config, options), any_change=True),
             judge=ground.judge,
             notes=ground.notes,
+            preparing=preparing,
         )
         planner.read_all((listener or Listener()).planning)
         online = preflight.after(project, ground.judge, spool, planner.names, ledger) if preflight and project else None
@@ -106,10 +110,12 @@ def run(
     options: RunOptions | None = None,
     listener: Listener | None = None,
     env: Mapping[str, str] | None = None,
+    reader: ReaderProcess | None = None,
 ) -> RunSummary:
     """Import every row of the sources that is not done yet, and write the reports.
 
-    Raises ImporterError for what ends the run before anything is sent; what ends it on the way is in the summary.
+    `reader` is a process that was started for this config, which is ended with the run. Raises ImporterError for what
+    ends the run before anything is sent; what ends it on the way is in the summary.
     """
     options = options or RunOptions()
     key = _key(config, env)
@@ -130,11 +136,21 @@ def run(
                     policy=_policy(config, options),
                     judge=ground.judge,
                     notes=ground.notes,
+                    preparing=preparing,
                 )
                 return await Runner(session, planner, spool, options, listener or Listener()).go()
 
-    with closing(open_inputs(config)) as inputs, _locked(config) as ledger, closing(Spool()) as spool:
-        return asyncio.run(go(inputs, ledger, spool))
+    with ExitStack() as held:
+        preparing = _preparing(config, reader, held)
+        inputs = held.enter_context(closing(open_inputs(config)))
+        ledger = held.enter_context(_locked(config))
+        return asyncio.run(go(inputs, ledger, held.enter_context(closing(Spool()))))
+
+
+def _preparing(config: Config, reader: ReaderProcess | None, held: ExitStack) -> ReaderProcess | None:
+    """The process that prepares the rows, if there is to be one."""
+    reader = reader or start_reading(config)
+    return held.enter_context(closing(reader)) if reader else None
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from importer.errors import Exit, ImporterError
 from importer.options import console_of
+from importer.reading import ReaderFailed
 
 
 def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
@@ -33,8 +34,12 @@ def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
     except Exception as error:  # the last stop: a traceback of ours must not print a value
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]  # a bug in a worker comes wrapped in those of the workers it took along
-        click.echo("".join(traceback.format_tb(error.__traceback__)), err=True, nl=False)
-        click.echo(f"{type(error).__name__} (its text is withheld: it could hold a credential)", err=True)
+        frames = traceback.format_tb(error.__traceback__)
+        name = type(error).__name__
+        if isinstance(error, ReaderFailed):
+            frames, name = [*frames, error.frames], str(error)
+        click.echo("".join(frames), err=True, nl=False)
+        click.echo(f"{name} (its text is withheld: it could hold a credential)", err=True)
         click.echo(
             "This is a bug of importer: please report the lines above. The ledger is intact; run again.", err=True
         )

@@ -16,7 +16,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("keys", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),
     ("existing", "jobs", "preparing", "summary"),
-    ("planned",),
+    ("planned", "reading"),
     ("conflicts", "kept"),
     ("planner", "events", "remarks"),
     ("project", "reports", "inspection"),

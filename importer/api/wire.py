@@ -36,6 +36,9 @@ class Body:
     def __repr__(self) -> str:
         return f"<body of {len(self.json)} bytes>"
 
+    def __reduce__(self) -> tuple[type["Body"], tuple[bytes]]:
+        return Body, (self.json,)
+
     def secrets(self) -> list[str]:
         """Every value of the body that could be a credential: all but refs, names, times, scopes and the provider."""
         fields = json.loads(self.json)

@@ -1,0 +1,267 @@
+"""A second process that prepares the rows, so that a second core reads while the first one sends.
+
+It reads, maps, validates, serialises and digests (`preparing`); rows come back over a pipe, a chunk at a time. Worth it
+from some thousand rows on: the process takes a second to load pandas, which the command line has it do while it loads
+its own. `multiprocessing` is not for us: it would import the program of whoever uses this package as a library.
+
+Light to import: the heavy parts are loaded where they are used.
+"""
+
+import gc
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from glob import iglob
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from importer.config import Config, environment
+from importer.errors import ImporterError, SourceLost
+
+if TYPE_CHECKING:
+    from importer.preparing import PreparedChunk, Task, Wanted
+
+WORTHWHILE_BYTES = {".parquet": 512 * 1024, ".pq": 512 * 1024, ".gz": 1024 * 1024, ".zst": 1024 * 1024}
+"""Size of the sources from which the process is worth its start, by their suffix: some 8,000 rows."""
+
+WORTHWHILE_OTHERS = 4 * 1024 * 1024
+"""The same for a text file that is not compressed."""
+
+AHEAD = 2
+"""Chunks that are asked for before the first of them is taken: one is decided about while the next is made."""
+
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importer.reading import serve; serve()"
+_LENGTH = struct.Struct("<Q")
+
+
+class ReaderFailed(Exception):
+    """A bug in the reading process. `frames` is its traceback, without a value."""
+
+    def __init__(self, name: str, frames: str) -> None:
+        super().__init__(name)
+        self.frames = frames
+
+
+class _RunEnded(Exception):
+    """There is nobody to read for any more."""
+
+
+def start_reading(config: Config) -> "ReaderProcess | None":
+    """The process, loading what it needs, where the sources are files large enough and there is a core for it."""
+    if (os.cpu_count() or 1) < 2 or not sys.executable or not _is_worthwhile(config):
+        return None
+    try:
+        return ReaderProcess(config)
+    except OSError:
+        return None  # no room for another process: the rows are prepared in this one
+
+
+def _is_worthwhile(config: Config) -> bool:
+    paths = config.source.named(environment())
+    if not paths or any(path == "-" or "://" in path for path in paths):
+        return False
+    worth = (size / WORTHWHILE_BYTES.get(suffix, WORTHWHILE_OTHERS) for path in paths
+             for suffix, size in _files(config.base / path))  # fmt: skip
+    return sum(worth) >= 1
+
+
+def _files(path: Path) -> Iterator[tuple[str, int]]:
+    """Suffix and size of each file that is probably meant: a guess, which decides about nothing but speed."""
+    for name in iglob(str(path / "*" if path.is_dir() else path)):  # noqa: PTH207 - an absolute pattern, too
+        try:
+            yield Path(name).suffix.lower(), Path(name).stat().st_size
+        except OSError:
+            continue
+
+
+class ReaderProcess:
+    """The process, as seen from the run: prepares rows as a `Preparer` does. For one thread at a time."""
+
+    def __init__(self, config: Config) -> None:
+        """Start it. Raises OSError where no process can be started."""
+        own = {name: value for name, value in environment().items() if name != config.api.api_key_env}
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own words
+            [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=own,
+            start_new_session=True,  # Ctrl-C is for the run, which lets this end
+        )
+        assert self._process.stdin  # noqa: S101 - as it was asked for
+        assert self._process.stdout  # noqa: S101
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._spans: list[tuple[int, int, int]] = []
+        self.notes: Sequence[str] = ()
+        self.skipped = 0
+        self._send("open", config)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        for pipe in (self._to, self._from):
+            try:
+                pipe.close()
+            except OSError:
+                continue  # what it was still to hear
+        self._process.wait()
+
+    def chunks(self, task: "Task", rows: int | None, bodies: Callable[[], bool]) -> "Iterator[PreparedChunk]":
+        """See `preparing.Preparing`."""
+        self._spans.clear()
+        self._send("chunks", task, rows)
+        for _ in range(AHEAD):
+            self._send("next", bodies())
+        while (chunk := self._receive()) is not None:
+            self._spans.append((chunk.source_no, chunk.first, chunk.last))
+            yield chunk
+            self._send("next", bodies())
+
+    def again(self, task: "Task", rows: int | None, wanted: "Wanted") -> "Iterator[PreparedChunk]":
+        """See `preparing.Preparing`."""
+        self._send("again", task, rows)
+        spans = iter(self._spans)
+        awaited: deque[tuple[int, int, int]] = deque()
+        for _ in range(AHEAD):
+            self._ask_for_one(spans, wanted, awaited)
+        while awaited:
+            chunk = self._receive()
+            if chunk is None or (chunk.source_no, chunk.first, chunk.last) != awaited.popleft():
+                raise SourceLost("a source changed while it was being sent", hint="Run again.")
+            self._ask_for_one(spans, wanted, awaited)
+            yield chunk
+
+    def _ask_for_one(
+        self, spans: Iterator[tuple[int, int, int]], wanted: "Wanted", awaited: "deque[tuple[int, int, int]]"
+    ) -> None:
+        """Ask for the next chunk of which something is wanted, and have those before it passed over."""
+        for span in spans:
+            these = list(wanted(*span))
+            self._send("next", these)
+            if these:
+                awaited.append(span)
+                return
+
+    def _send(self, *message: Any) -> None:
+        try:
+            _write(self._to, message)
+        except OSError:
+            raise self._lost() from None
+
+    def _receive(self) -> Any:
+        """The next chunk; None at the end of a pass. Raises what ended it."""
+        try:
+            kind, *rest = _read(self._from)
+        except (EOFError, OSError):
+            raise self._lost() from None
+        match kind:
+            case "chunk":
+                return rest[0]
+            case "end":
+                self.notes, self.skipped = rest
+                return None
+            case "error":
+                raise rest[0]
+            case _:
+                raise ReaderFailed(*rest)
+
+    def _lost(self) -> SourceLost:
+        code = self._process.wait()
+        how = f"by signal {-code}" if code < 0 else f"with {code}"
+        return SourceLost(
+            f"the process that reads the sources ended {how} before it was through",
+            hint="Run again: what was sent is in the ledger. Where memory was short, make room.",
+        )
+
+
+def _write(pipe: IO[bytes], message: Any) -> None:
+    content = pickle.dumps(message, protocol=5)
+    pipe.write(_LENGTH.pack(len(content)))
+    pipe.write(content)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> Any:
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    content = pipe.read(length)
+    if len(content) < length:
+        raise EOFError
+    return pickle.loads(content)  # noqa: S301 - a pipe between two processes of ours
+
+
+# --- in the process itself ---
+
+
+def serve() -> None:
+    """Do what standard input says, until it ends: with the run, however that ends."""
+    to_run = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing but our messages may get between them
+    gc.set_threshold(50_000, 20, 100)
+    from importer import preparing as _loaded  # noqa: F401 - while the run loads its own
+
+    try:
+        _Serving(sys.stdin.buffer, to_run).go()
+    except _RunEnded:
+        os._exit(0)
+
+
+class _Serving:
+    def __init__(self, from_run: IO[bytes], to_run: IO[bytes]) -> None:
+        self._from = from_run
+        self._to = to_run
+
+    def go(self) -> None:
+        from importer.inputs import open_inputs
+        from importer.preparing import Preparer
+
+        _, config = self._heard()
+        preparer: Preparer | None = None
+        while True:
+            kind, *rest = self._heard()
+            if kind == "next":
+                continue  # of a pass that has ended already
+            try:
+                preparer = preparer or Preparer(open_inputs(config))
+                task, rows = rest
+                first = kind == "chunks"
+                made = preparer.chunks(task, rows, self._next) if first else preparer.again(task, rows, self._next)
+                for chunk in made:
+                    self._say("chunk", chunk)
+                self._say("end", preparer.notes, preparer.skipped)
+            except _RunEnded:
+                raise
+            except ImporterError as error:
+                self._say("error", error)
+            except Exception as error:  # its text could hold a value
+                self._say("bug", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+
+    def _next(self, *_span: int) -> Any:
+        """What the run says of the next chunk: whether with bodies, or which rows."""
+        kind, *rest = self._heard()
+        assert kind == "next", kind  # noqa: S101 - a run asks for one thing at a time
+        return rest[0]
+
+    def _heard(self) -> Any:
+        try:
+            return _read(self._from)
+        except (EOFError, OSError):
+            raise _RunEnded from None
+
+    def _say(self, *message: Any) -> None:
+        try:
+            _write(self._to, message)
+        except OSError:
+            raise _RunEnded from None

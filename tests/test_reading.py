@@ -1,0 +1,297 @@
+"""Rows prepared in a process of its own: the same rows, whatever becomes of the process."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk import Ended, key_row, read_csv, token_row, write_csv
+
+from importer import kept, reading
+from importer.catalog.judge import Judge
+from importer.config import Config, load_config
+from importer.errors import SourceError, SourceLost
+from importer.inputs import open_inputs
+from importer.preparing import PreparedChunk, Preparer, Task
+from importer.reading import ReaderFailed, ReaderProcess, start_reading
+from importer.sandbox import Sandbox
+
+Importer = Callable[..., Ended]
+SAMPLES = Path(__file__).parents[1] / "samples"
+ROWS = 11_000
+"""Three chunks."""
+
+TASK = Task(secrets.token_bytes(32), Judge(), datetime.now(UTC))
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is worth its start for the smallest file: else each test takes one of 4 MiB."""
+    monkeypatch.setattr(reading, "WORTHWHILE_OTHERS", 1)
+    monkeypatch.setattr(reading, "WORTHWHILE_BYTES", {})
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of three chunks, with a row that cannot be sent in each."""
+    path = tmp_path_factory.mktemp("large") / "rows.csv"
+    return write_csv(path, [token_row(n, **({"provider": ""} if n % 5_000 == 7 else {})) for n in range(ROWS)])
+
+
+def config_of(path: Path) -> Config:
+    return load_config(None, {}, source__paths=(str(path),))
+
+
+@pytest.fixture
+def reader(large: Path) -> Iterator[ReaderProcess]:
+    with closing(ReaderProcess(config_of(large))) as process:
+        yield process
+
+
+def told(chunks: Iterator[PreparedChunk]) -> list[Any]:
+    """What can be compared of chunks: their bodies as bytes."""
+    return [
+        (c.source_no, c.first, c.last, [(*row[:-1], row.body and row.body.json) for row in c.sound], c.unsound, c.bad)
+        for c in chunks
+    ]
+
+
+# The same rows
+
+
+def test_a_pass_gives_what_one_in_this_process_gives(large: Path, reader: ReaderProcess) -> None:
+    here = Preparer(open_inputs(config_of(large)))
+    bodies = iter([True, True, True, False, False, False, False, False])
+
+    there = told(reader.chunks(TASK, None, lambda: next(bodies)))
+
+    assert there == told(here.chunks(TASK, None, lambda: True))
+    assert len(there) == 3
+    assert list(reader.notes) == list(here.notes)
+
+
+@pytest.mark.parametrize("rows", [1, 5_000, 5_001])
+def test_a_pass_over_the_first_rows_gives_these(large: Path, reader: ReaderProcess, rows: int) -> None:
+    here = Preparer(open_inputs(config_of(large)))
+
+    assert told(reader.chunks(TASK, rows, lambda: False)) == told(here.chunks(TASK, rows, lambda: False))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{1, 4_999, 5_001, 10_999}, {10_999}, {1}, {6_000, 6_001}, set(), set(range(1, ROWS + 1)) - {8, 5_008, 10_008}],
+    ids=lambda rows: f"{len(rows)} rows",
+)
+def test_the_second_pass_gives_the_wanted_rows_with_their_bodies(
+    large: Path, reader: ReaderProcess, wanted: set[int]
+) -> None:
+    here = Preparer(open_inputs(config_of(large)))
+
+    def these(_source_no: int, first: int, last: int) -> set[int]:
+        return {row for row in wanted if first <= row <= last}
+
+    assert told(reader.chunks(TASK, None, lambda: False))
+    again = told(reader.again(TASK, None, these))
+
+    assert again == told(here.again(TASK, None, these))
+    assert {row[0] for chunk in again for row in chunk[3]} == wanted
+    assert all(row[-1] for chunk in again for row in chunk[3])
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["connections.csv"], ["connections.parquet"], ["troubles.csv"], ["-c", "crm-export.toml"],
+        ["-c", "troubles.toml"], ["--preset", "authjs", "authjs-accounts.csv"],
+        ["--preset", "nango", "nango-connections.json"], ["connections.csv", "--rows", "3"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_plan_says_the_same(
+    words: list[str], home: Path, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [str(SAMPLES / word) if "." in word else word for word in words]
+    places = ["--report-dir", str(home / "report"), "--ledger", f"sqlite:///{home}/ledger.db"]
+
+    there = importer("plan", *words, *places, "--json")
+    listed = read_csv(home / "report" / "plan-errors.csv"), read_csv(home / "report" / "plan-warnings.csv")
+    monkeypatch.setattr(reading, "start_reading", lambda _config: None)
+    monkeypatch.setattr("importer.commands.start_reading", lambda _config: None)
+    monkeypatch.setattr("importer.cli.start_reading", lambda _config: None)
+    here = importer("plan", *words, *places, "--json")
+
+    assert [json.loads(line) for line in there.out.splitlines()] == [json.loads(line) for line in here.out.splitlines()]
+    assert there.exit_code == here.exit_code
+    assert listed == (read_csv(home / "report" / "plan-errors.csv"), read_csv(home / "report" / "plan-warnings.csv"))
+
+
+@pytest.mark.usefixtures("always")
+def test_a_run_sends_each_row_once_and_the_next_night_only_what_changed(
+    home: Path, sandbox: Sandbox, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "KEPT_BYTES", 0)  # every row comes out of the second pass
+    write_csv(home / "rows.csv", [*(key_row(n) for n in range(60)), key_row(7), key_row(8, api_key="fake-key-other")])
+
+    assert importer("run", "rows.csv").exit_code == 3
+    assert {c["groupRef"]: c["request"]["apiKey"] for c in sandbox.connections()} == {
+        f"g{n}": f"fake-key-{n}" for n in range(60)
+    }
+
+    write_csv(home / "rows.csv", [key_row(n, api_key=f"fake-key-{n}{'-new' * (n in (3, 61))}") for n in range(62)])
+    assert importer("run", "rows.csv").exit_code == 0
+    outcomes = [line["outcome"] for line in read_csv(home / "importer-report" / "results.csv")]
+    assert sandbox.count() == 62
+    assert (outcomes.count("unchanged"), outcomes.count("updated"), outcomes.count("created")) == (59, 1, 2)
+
+
+# Where the process is used
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "is_worth_it"),
+    [("a.csv", 4 << 20, True), ("a.csv", 3 << 20, False), ("a.parquet", 600 << 10, True), ("a.csv.gz", 2 << 20, True)],
+)
+def test_it_is_started_for_files_that_are_large_enough(
+    tmp_path: Path, name: str, size: int, *, is_worth_it: bool
+) -> None:
+    (tmp_path / name).touch()
+    os.truncate(tmp_path / name, size)
+
+    for given in (name, "*", "."):
+        started = start_reading(load_config(None, {}, source__paths=(str(tmp_path / given),)))
+        if started:
+            started.close()
+        assert (started is not None) == is_worth_it
+
+
+@pytest.mark.parametrize("path", ["-", "postgresql://localhost/db", "s3://bucket/rows.csv", "nowhere.csv"])
+@pytest.mark.usefixtures("always")
+def test_it_is_not_started_for_what_is_read_once_or_not_there(path: str) -> None:
+    assert start_reading(load_config(None, {}, source__paths=(path,))) is None
+
+
+@pytest.mark.usefixtures("always")
+def test_without_room_for_a_process_the_rows_are_prepared_here(
+    home: Path, sandbox: Sandbox, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    monkeypatch.setattr(sys, "executable", str(home / "nothing"))  # the kernel refuses as it does without memory
+
+    assert importer("run", "rows.csv").exit_code == 0
+    assert sandbox.count() == 1
+
+
+# What may become of it
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_process_that_is_killed_is_one_line(reader: ReaderProcess, when: str) -> None:
+    chunks = reader.chunks(TASK, None, lambda: False)
+    if when == "between":
+        next(chunks)
+    os.kill(reader.pid, signal.SIGKILL)
+
+    with pytest.raises(SourceLost, match="ended by signal 9 before it was through") as caught:
+        list(chunks)
+
+    assert "Run again" in caught.value.hint
+
+
+@pytest.mark.usefixtures("always")
+def test_a_run_whose_process_is_killed_loses_and_doubles_nothing(
+    home: Path, sandbox: Sandbox, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "KEPT_BYTES", 0)
+    write_csv(home / "a.csv", [key_row(n) for n in range(40)])
+    write_csv(home / "b.csv", [key_row(n) for n in range(40, 80)])
+    again = ReaderProcess.again
+
+    def short(self: ReaderProcess, *given: Any) -> Iterator[PreparedChunk]:
+        for chunk in again(self, *given):
+            yield chunk
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, os.WNOHANG)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReaderProcess, "again", short)  # the one moment: between two chunks of the second pass
+        stopped = importer("run", "a.csv", "b.csv")
+    assert stopped.exit_code in (0, 5)  # the second chunk may be in the pipe already
+
+    assert importer("run", "a.csv", "b.csv").exit_code == 0
+    assert sorted(c["groupRef"] for c in sandbox.connections()) == sorted(f"g{n}" for n in range(80))
+
+
+def test_it_ends_with_the_run_however_that_ends(large: Path) -> None:
+    code = (
+        "import sys, os, signal; from pathlib import Path; from importer.config import load_config\n"
+        "from importer.reading import ReaderProcess\n"
+        f"reader = ReaderProcess(load_config(None, {{}}, source__paths=({str(large)!r},)))\n"
+        "print(reader.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    pid = int(run.stdout)
+
+    deadline = time.monotonic() + 20
+    while _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked for is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_the_sources_are_at_fault_for_comes_back_as_it_is(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "rows.csv", [token_row(1)])
+    with closing(ReaderProcess(config_of(path))) as reader:
+        path.unlink()
+        with pytest.raises(SourceError, match=r"rows\.csv") as caught:
+            list(reader.chunks(TASK, None, lambda: False))
+
+    assert caught.value.hint
+
+
+def test_a_file_that_became_another_between_the_passes_is_noticed(tmp_path: Path, large: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(large.read_bytes())
+    with closing(ReaderProcess(config_of(path))) as reader:
+        assert len(list(reader.chunks(TASK, None, lambda: False))) == 3
+        write_csv(path, [token_row(n) for n in range(ROWS - 10)])
+        with pytest.raises(SourceLost, match="changed while it was being sent"):
+            list(reader.again(TASK, None, lambda _no, first, _last: [first]))
+
+
+def test_a_bug_in_it_has_a_traceback_and_no_value(reader: ReaderProcess) -> None:
+    broken = Task(TASK.key, None, TASK.now)  # type: ignore[arg-type]  # a bug, of whatever kind
+    with pytest.raises(ReaderFailed) as caught:
+        list(reader.chunks(broken, None, lambda: False))
+
+    assert "preparing.py" in caught.value.frames
+    assert str(caught.value) == "AttributeError"
+    assert "fake-" not in caught.value.frames
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+def test_it_knows_neither_the_api_key_nor_has_it_a_credential_for_an_argument(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMP_API_KEY", "fake-canary-key")
+    with closing(ReaderProcess(config_of(large))) as reader:
+        next(reader.chunks(TASK, None, lambda: True))
+        held = Path(f"/proc/{reader.pid}/environ").read_bytes() + Path(f"/proc/{reader.pid}/cmdline").read_bytes()
+
+    assert b"fake-" not in held
