@@ -6,10 +6,11 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import listing, memory, nightly, pacing, planning, throughput
+from benchmarks import listing, memory, million, nightly, pacing, planning, throughput
 
 ALL = {
     "memory": memory.lines,
+    "million": million.lines,
     "nightly": nightly.lines,
     "listing": listing.lines,
     "planning": planning.lines,

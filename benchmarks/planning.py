@@ -69,6 +69,14 @@ def write_parquet(path: Path, count: int) -> Path:
     return path
 
 
+def written(folder: Path, count: int) -> Path:
+    """Such a file in `folder`, by a process of its own, which takes the memory for it away with it."""
+    write = f"from benchmarks.planning import *; write_parquet(Path('rows.parquet'), {count})"
+    here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", write], cwd=folder, env=here, check=True)
+    return folder / "rows.parquet"
+
+
 def lines() -> list[str]:
     """The rate of `plan` against the bare work, whole processes in turn; its peak memory at 100,000 and 1,000,000."""
     with tempfile.TemporaryDirectory() as name:
@@ -99,10 +107,7 @@ def _memory(folder: Path) -> list[str]:
     peaks: list[float] = []
     out: list[str] = []
     for count in MEMORY_ROWS:
-        # in a process of its own: the kernel counts what this one holds as the peak of every child
-        write = f"from benchmarks.planning import *; write_parquet(Path('rows.parquet'), {count})"
-        here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-        subprocess.run([sys.executable, "-c", write], cwd=folder, env=here, check=True)
+        written(folder, count)
         ours = measure(["plan", "rows.parquet", "--quiet"], {}, folder)
         assert ours.exit_code == 0, f"the plan ended with {ours.exit_code}"
         peaks.append(ours.peak_mib)

@@ -90,7 +90,7 @@ def _rows_per_s(source: str, rows: int, workers: int, folder: Path, environment:
     """The pace of the whole process, into a ledger that is not there yet."""
     with _empty(folder) as there:
         words = ["run", str(folder / source), *FLAGS, "--workers", str(workers)]
-        run = measure(words, dict(environment), there)
+        run = measure(words, environment, there)
         assert run.exit_code == 0, f"the run ended with {run.exit_code}"
         return rows / run.wall_s
 
