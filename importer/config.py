@@ -40,12 +40,14 @@ class SourceConfig:
     """What is read; `provider` serves a file that holds the rows of one provider and does not say so.
 
     `preset` names the token store that the rows come from; what the `[mapping]` says of a field wins over it.
-    `paths` may hold the URL of a database, with its password: they are not shown.
+    `paths` may hold the URL of a database, with its password: they are not shown. `records` is the path of the list of
+    rows in a JSON document.
     """
 
     paths: tuple[str, ...] = field(default=(), repr=False)
     url_env: str | None = None
     query: str | None = None
+    records: str | None = None
     format: Literal["auto", "csv", "parquet", "jsonl", "sql"] = "auto"
     provider: str | None = None
     preset: str | None = None

@@ -39,7 +39,9 @@ def open_inputs(config: Config) -> Inputs:
         )
     if config.source.preset is not None:
         load_preset(config.source.preset)  # a slip in its name is said before a file is opened
-    sources = open_sources(paths, config.base, config.source.format, query=config.source.query)
+    sources = open_sources(
+        paths, config.base, config.source.format, query=config.source.query, records=config.source.records
+    )
     notes = Notes()
     return Inputs(
         sources,

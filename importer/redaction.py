@@ -39,6 +39,29 @@ _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F-]{16,}")
 _SCOPE = re.compile(r"[A-Za-z][A-Za-z0-9]*([_.:/*-]+[A-Za-z0-9]+)*[/*]?")
+_SCOPE_PIECE = re.compile(
+    r"""
+    [A-Z]{0,4}[a-z]{2,}([A-Z]{1,4}[a-z]{2,})*[A-Z]{0,4}   # a word, or several in camelCase: ZohoCRM, readWrite
+    | [A-Z]+ | [A-Za-z][a-z]? | v[0-9]{1,3}
+    | oauth2 | saml2 | openid2 | s3 | ec2 | ga4 | m8 | [dmo]365 | office365 | dynamics365 | b2b | b2c | x509 | 1st
+    """,
+    re.VERBOSE,
+)
+_SCOPE_WORDS = frozenset({
+    "access", "account", "accounting", "accounts", "activities", "address", "admin", "agile", "all", "api", "apis",
+    "app", "apps", "audit", "automation", "base", "basic", "billing", "bot", "bots", "business", "calendar",
+    "calendars", "calls", "campaigns", "channels", "chat", "chatter", "cms", "comments", "companies", "contact",
+    "contacts", "content", "crm", "customers", "data", "deals", "default", "devices", "documents", "drive", "email",
+    "emails", "events", "extended", "feed", "files", "forms", "full", "gist", "graph", "groups", "guilds", "id",
+    "identify", "identity", "impersonation", "invoices", "issue", "issues", "items", "launch", "leads", "lightning",
+    "lists", "mail", "me", "media", "meetings", "members", "messages", "notes", "notifications", "oauth", "offline",
+    "online", "openid", "orders", "org", "organization", "orgs", "payments", "people", "phone", "photos", "posts",
+    "products", "profile", "project", "projects", "public", "pullrequest", "read", "readonly", "readwrite", "records",
+    "refresh", "repo", "reports", "repos", "repository", "roles", "sales", "schema", "scim", "search", "settings",
+    "signature", "sites", "social", "tasks", "team", "teams", "tickets", "timeline", "transactions", "user",
+    "userinfo", "users", "visualforce", "web", "webhook", "webhooks", "wiki", "workflow", "workspace", "write",
+})  # fmt: skip
+"""What is shown without punctuation around it: the usual scopes of one word. Any other word may be a password."""
 _DIGIT = re.compile(r"[0-9]")
 _SIGNS = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[#$%^&*!?=+~|<>{}\[\]\\`])\S{8,}")
 _PART = re.compile(
@@ -91,10 +114,16 @@ def reads_as_a_name(text: str) -> bool:
 
 
 def reads_as_a_scope(text: str) -> bool:
-    """Whether a scope is of words and dots, slashes and colons, as `crm.read` or an address: then it is shown."""
+    """Whether a scope is of words and dots, slashes and colons, as `crm.read` or an address: then it is shown.
+
+    Its column may be swapped with one of credentials: digits are taken in few words, and a word alone is a usual one.
+    """
     if looks_like_a_token(text) or len(text) > 100 or not _SCOPE.fullmatch(text):
         return False
-    return not any(map(may_be_a_key, re.split(r"[^A-Za-z0-9]+", text)))
+    pieces = re.findall(r"[A-Za-z0-9]+", text)
+    if len(pieces) == 1:
+        return text.casefold() in _SCOPE_WORDS
+    return all(_SCOPE_PIECE.fullmatch(piece) and not may_be_a_key(piece) for piece in pieces)
 
 
 def has_the_signs_of_a_password(text: str) -> bool:

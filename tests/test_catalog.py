@@ -177,6 +177,11 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ("salesforce-oauth2-sandbox", "salesforce"),
         ("zendesk", "zendeskSupport"),
         ("zendesk_support", "zendeskSupport"),
+        ("stripe-api-key", "stripe"),  # as Nango has it; by itself it could be a key, and would not be shown
+        ("zendesk-api-token", "zendeskSupport"),
+        ("freshdesk-basic", "freshdesk"),
+        ("salesforce-sandbox", "salesforce"),
+        ("hubspot_sandbox_oauth2_cc", "hubspot"),
         ("intuit", None),  # quickbooks is not in this catalog, and what is not there is not suggested
         ("qwertz", None),
     ],
@@ -188,6 +193,18 @@ def test_an_unknown_provider_is_refused_with_the_nearest_name(name: str, near: s
     assert name in finding.issue.reason
     assert SMALL.nearest_provider(name) == near
     assert near is None or f'"{name}" = "{near}"' in finding.issue.fix
+
+
+@pytest.mark.parametrize("name", ["fake-api-key", "api-key", "fake-stripe-1-api-key", "sandbox"])
+def test_a_suffix_alone_makes_no_provider(name: str) -> None:
+    assert SMALL.nearest_provider(name) is None
+
+
+def test_a_longer_key_of_the_catalog_wins_over_a_shorter_one() -> None:
+    catalog = Catalog.read({"payPal": provider(CODE), "payPalSandBox": provider(CODE)})
+
+    assert catalog.nearest_provider("paypal-sandbox-oauth2") == "payPalSandBox"
+    assert catalog.nearest_provider("paypal-oauth2") == "payPal"
 
 
 def test_a_wrong_case_is_named_as_such() -> None:

@@ -24,20 +24,58 @@ GIVEN_REFS = {"provider": "provider", "groupRef": "group_ref", "consumerRef": "c
 FAKE = "fakefakefakefakefakefake"
 CHECKS = {kind: Check(kind) for kind in Kind}
 
+
+def in_base64(*parts: bytes) -> str:
+    return base64.b64encode(b"".join(parts)).decode()
+
+
+RAILS_CBC = in_base64(in_base64(b"fake" * 8).encode(), b"--", in_base64(b"fake" * 4).encode()) + "--"
+RAILS_SIGNED = in_base64(b'{"id":1,"user":"fake","is":"signed"}' * 3) + "--"
+KEY_ID = b"fake-key"
+OPENPGP = [
+    in_base64(head, b"fake-ciphertext-1" * 3)
+    for head in (
+        b"\xc3\x0d\x04\x07\x03\x02",  # pgp_sym_encrypt of pgcrypto
+        b"\xc3\x0d\x04\x09\x03\x08",
+        b"\xc3\x2e\x04\x09\x03\x08",  # with sess-key=1
+        b"\xc3\x04\x04\x07\x00\x02",  # with s2k-mode=0
+        b"\x8c\x0d\x04\x09\x03\x02",  # gpg --symmetric
+        b"\xc1\xc0\x4c\x03" + KEY_ID + b"\x01\x08\x00",  # pgp_pub_encrypt: RSA of 2048 bits,
+        b"\xc1\xc1\x4c\x03" + KEY_ID + b"\x01\x10\x00",  # of 4096,
+        b"\xc1\x8c\x03" + KEY_ID + b"\x01\x04\x00",  # of 1024,
+        b"\xc1\xc1\x4e\x03" + KEY_ID + b"\x10\x07\xff",  # and ElGamal
+        b"\x85\x01\x0c\x03" + KEY_ID + b"\x01\x07\xff",  # gpg --encrypt: RSA of 2048 bits,
+        b"\x84\x8c\x03" + KEY_ID + b"\x01\x03\xfe",  # of 1024,
+        b"\x84\x5e\x03" + KEY_ID + b"\x12\x01\x07",  # and elliptic curves
+    )
+]
+OPENPGP.append("\n".join(OPENPGP[0][at : at + 40] for at in range(0, len(OPENPGP[0]), 40)))  # as encode() breaks lines
+
 NONE_OF_THEM: list[tuple[str, str, Code]] = [
     ("laravel", f"eyJpdiI6{FAKE}==", Code.ENCRYPTED),
     ("laravel", "eyJpdiI6ImZha2", Code.ENCRYPTED),  # cut off by a VARCHAR
     ("rails", f'{{"p":"{FAKE}","h":{{"iv":"fake","at":"fake=="}}}}', Code.ENCRYPTED),
     ("rails", f'{{"h": {{"iv": "fake"}}, "p": "{FAKE}"}}', Code.ENCRYPTED),  # as PostgreSQL orders a jsonb
     ("rails_message", f"{FAKE}=--fakefakefakefake--fakefakefakefakefakefa==", Code.ENCRYPTED),
+    ("rails_cbc", RAILS_CBC + "fa4e" * 10, Code.ENCRYPTED),
+    ("rails_cbc", RAILS_CBC + "fa4e" * 16, Code.ENCRYPTED),
+    ("hex_parts", f"{'fa4e' * 8}:{'fa4e' * 16}", Code.ENCRYPTED),
+    ("hex_parts", f"{'fa4e' * 6}:{'fa4e' * 14}", Code.ENCRYPTED),
+    ("hex_parts", f"{'fa4e' * 6}:{'fa4e' * 8}:{'fa4e' * 3}", Code.ENCRYPTED),
+    ("hex_parts", f"{'FA4E' * 8}:{'FA4E' * 3}:{'FA4E' * 8}", Code.ENCRYPTED),
     ("fernet", f"gAAAAABfake-_{FAKE}==", Code.ENCRYPTED),
     ("vault", f"vault:v1:{FAKE}", Code.ENCRYPTED),
     ("nango", f'{{"encrypted_credentials":"{FAKE}"}}', Code.ENCRYPTED),
     ("better_auth", f"$ba$1${FAKE}", Code.ENCRYPTED),
     ("pgcrypto", r"\xc30d04070302" + "fa4e" * 8, Code.ENCRYPTED),
+    ("pgcrypto", r"\xC30D04070302" + "FA4E" * 8, Code.ENCRYPTED),
+    ("pgcrypto", "c30d04070302" + "fa4e" * 8, Code.ENCRYPTED),
+    ("pgcrypto", "c1c04c03" + "fa4e" * 4 + "010800" + "fa4e" * 8, Code.ENCRYPTED),
+    *(("openpgp", text, Code.ENCRYPTED) for text in OPENPGP),
     ("armor", f"-----BEGIN PGP MESSAGE-----\n\n{FAKE}\n-----END PGP MESSAGE-----", Code.ENCRYPTED),
     ("armor", f"-----BEGIN AGE ENCRYPTED FILE-----\n{FAKE}", Code.ENCRYPTED),
     ("kms", f"AQICAHg{FAKE}=", Code.ENCRYPTED),
+    ("kms", f"AQECAHg{FAKE}=", Code.ENCRYPTED),
     ("tool", "$ANSIBLE_VAULT;1.1;AES256", Code.ENCRYPTED),
     ("tool", f"ENC[AES256_GCM,data:{FAKE},iv:fake]", Code.ENCRYPTED),
     ("tool", f"ENC({FAKE})", Code.ENCRYPTED),
@@ -60,10 +98,13 @@ NONE_OF_THEM: list[tuple[str, str, Code]] = [
     ("mask_word", "REDACTED", Code.MASKED),
     ("mask_word", "[FILTERED]", Code.MASKED),
     ("mask_word", "<hidden>", Code.MASKED),
+    ("mask_word", "[ENCRYPTED]", Code.MASKED),
     ("mask_word", "***REDACTED***", Code.MASKED),
     ("mask_bare_word", "redacted", Code.MASKED),
     ("mask_bare_word", "Filtered", Code.MASKED),
+    ("mask_bare_word", "removed", Code.MASKED),
     ("mask_run", "***", Code.MASKED),
+    *(("mask_signs", text, Code.MASKED) for text in ("**", "--------", "--", "——")),
     ("mask_run", "••••••••", Code.MASKED),
     ("mask_x", "xxxxx", Code.MASKED),
     ("mask_x", "XXXXXXXXXXXX1234", Code.MASKED),
@@ -76,6 +117,7 @@ NONE_OF_THEM: list[tuple[str, str, Code]] = [
     *(("nothing", word, Code.BAD_TOKEN) for word in ("NULL", "null", "None", "nil", "undefined", "NaN", "N/A", "\\N")),
     ("header", "Bearer fake-access-token-1", Code.BAD_TOKEN),
     ("header", "basic ZmFrZTpmYWtl", Code.BAD_TOKEN),
+    *(("header_alone", word, Code.BAD_TOKEN) for word in ("Bearer", "Basic", "bearer", "BASIC")),
     ("python", "{'access_token': 'fake-access-token-1'}", Code.BAD_TOKEN),
     ("python", "b'fake-access-token-1'", Code.BAD_TOKEN),
     ("ruby", "--- !ruby/hash:ActiveSupport::HashWithIndifferentAccess\ntoken: fake", Code.BAD_TOKEN),
@@ -84,6 +126,7 @@ NONE_OF_THEM: list[tuple[str, str, Code]] = [
     ("javascript", "[object Object]", Code.BAD_TOKEN),
     ("json", '{"access_token": "fake-access-token-1"}', Code.BAD_TOKEN),
     ("bytea", r"\x66616b65", Code.BAD_TOKEN),
+    ("bytea", r"\x66616B65", Code.BAD_TOKEN),
     ("", "fake-access\x00-token-1", Code.BAD_TOKEN),
     ("", "fake-access-\ntoken-1", Code.BAD_TOKEN),
     ("", "fake-access\u200b-token-1", Code.BAD_TOKEN),
@@ -113,6 +156,18 @@ SOUND = [
     "Noneofthem",
     "Basically-fake",
     "b'fake",
+    RAILS_SIGNED + "fa4e" * 10,  # as the tokens of Basecamp are
+    f"{'fa4e' * 6}:{'fa4e' * 16}",  # a key of Ghost
+    f"{'fa4e' * 8}:{'fa4e' * 8}",  # a key and its secret
+    f"{'fa4e' * 10}:{'fa4e' * 10}",
+    f"ww0E{FAKE}{FAKE}",
+    f"wcBM{FAKE}{FAKE}",
+    f"hQEM{FAKE}{FAKE}",
+    "c30d04" + "fa4e" * 10,
+    "c1c04c03" + "fa4e" * 10,
+    "Bearer-fake",
+    "removed-fake",
+    "x--------",
     "xxxx",
     "..",
     "fake--fake",

@@ -332,6 +332,11 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
     assert loaded(tmp_path, '[report]\ndir = "/srv/report"\n').report_dir == Path("/srv/report")
 
 
+def test_the_path_of_the_rows_is_a_text(tmp_path: Path) -> None:
+    assert loaded(tmp_path, '[source]\nrecords = "$.result.items"\n').source.records == "$.result.items"
+    assert "source.records in " in refused(tmp_path, '[source]\nrecords = ["result", "items"]\n')
+
+
 # --- files that are no config ---
 
 

@@ -452,6 +452,34 @@ def test_cells_of_postgres_keep_their_types(postgres: Postgres) -> None:
     }  # fmt: skip
 
 
+def test_a_database_in_sql_ascii_is_read(postgres: Postgres) -> None:
+    """Which is what initdb makes under the locale C; without an encoding of the client's, texts come as bytes."""
+    postgres.run(
+        "drop database if exists ascii", "create database ascii encoding 'SQL_ASCII' locale 'C' template template0"
+    )  # fmt: skip
+    url = postgres.url.removesuffix("/postgres") + "/ascii"
+
+    def reading(query: str, options: str = "") -> Source:
+        return open_sources([url + options], Path(), query=query)[0]
+
+    assert rows_of(reading("select 'fake-é' as a, 1 as n, array['x'] as l")) == [{"a": "fake-é", "n": 1, "l": ["x"]}]
+    latin = "select 'fake-' || convert_from('\\xe9', 'SQL_ASCII') as a"
+    assert rows_of(reading(latin, "?client_encoding=latin1")) == [{"a": "fake-é"}]
+    error = refusal(lambda: list(reading(latin).chunks()))
+    assert "text that is not UTF-8" in str(error)
+    assert "?client_encoding=latin1" in error.hint
+
+
+def test_what_a_driver_says_of_a_cell_is_not_shown(tmp_path: Path) -> None:
+    fill_sqlite(tmp_path / "app.db", ["a"], [["1"]])
+
+    def reason(query: str) -> str:
+        return str(refusal(lambda: list(open_sources(["sqlite:///app.db"], tmp_path, query=query)[0].chunks())))
+
+    assert "a cell holds text that is not UTF-8" in reason("select cast(x'66616bff' as text) as a")
+    assert "the database refuses the query (SQLITE_ERROR)" in reason("select abs(-9223372036854775808) as a")
+
+
 def test_cells_of_sqlite_keep_their_types(tmp_path: Path) -> None:
     fill_sqlite(tmp_path / "app.db", ["a"], [["x"]])
     query = "select '007' as s, 9007199254740993 as n, 1.5 as f, null as z, x'00ff' as b, '12:30 %s :a' as t"
@@ -527,7 +555,9 @@ def test_a_query_cannot_write_to_sqlite(tmp_path: Path, statement: str) -> None:
         ('select "fake-secret-key" as a from pg_class', "names a column that is not there"),
         ("select fake_secret(1) as a", "calls a function that is not there"),
         ("selec 'fake-secret' as a", "is no single, sound SELECT"),
-        ("select 'fake-secret'::int as a", "it cannot be read (InvalidTextRepresentation)"),
+        ("select 'fake-secret'::int as a", "does not fit what the query does with it (invalid text representation)"),
+        ("select 1 / (oid::int - oid::int) as a from pg_class", "does with it (division by zero)"),
+        ("select a from (select 1 as a) as t group by ()", "the database refuses the query (grouping error)"),
         ("select 'infinity'::timestamptz as a", "a time outside the years 1 to 9999"),
         ("select 1 as a, 2 as a", "have the same name"),
         ("select 1", "has no name of its own"),

@@ -411,14 +411,9 @@ def test_of_the_two_tokens_of_slack_the_bots_is_taken_and_that_is_said() -> None
     assert not Read("token-response", user).said("two tokens")
 
 
-def test_the_data_centre_of_zoho_is_its_workspace_and_that_of_salesforce_wins() -> None:
-    zoho = Read("token-response", answer_row({}, api_domain="https://www.zohoapis.eu"))
-    plain = Read("token-response", answer_row({}, instance_url="https://acme.my.salesforce.com", api_domain="x"))
-
-    assert zoho.body()["providerWorkspaceRef"] == "https://www.zohoapis.eu"
-    assert zoho.said("try one row first")
-    assert plain.body()["providerWorkspaceRef"] == "acme"
-    assert not plain.said("try one row first")
+def test_the_api_domain_of_an_answer_is_no_workspace() -> None:
+    """Zoho's tells the data centre, and Pipedrive has one of the same name that its rows must not send."""
+    assert "providerWorkspaceRef" not in Read("token-response", answer_row({}, api_domain="https://x.example")).body()
 
 
 @pytest.mark.parametrize("moment", ["issued_at", "obtained_at", "updated_at"])
@@ -427,6 +422,23 @@ def test_expires_in_counts_from_the_column_with_its_moment(moment: str) -> None:
 
     assert read.access()["expiresAt"] == "2030-01-31T12:00:00Z"
     assert bool(read.said("counted from updated_at")) == (moment == "updated_at")
+
+
+@pytest.mark.parametrize("name", ["refresh_token_expires_in", "x_refresh_token_expires_in"])
+@pytest.mark.parametrize("moment", ["issued_at", "obtained_at", "updated_at"])
+def test_the_time_that_a_refresh_token_lasts_counts_from_the_same_moments(name: str, moment: str) -> None:
+    answer = answer_row({moment: "2030-01-31T11:30:00Z"}, refresh_token="fake-refresh-1", **{name: 1800})
+    read = Read("token-response", answer)
+
+    assert read.tokens()["refreshToken"] == {"token": "fake-refresh-1", "expiresAt": "2030-01-31T12:00:00Z"}
+    assert bool(read.said("refreshToken.expiresAt: counted from updated_at")) == (moment == "updated_at")
+
+
+def test_the_time_at_which_a_refresh_token_expires_wins_over_how_long_it_lasts() -> None:
+    times = {"refresh_token_expires_at": 1896091200, "refresh_token_expires_in": 60}
+    answer = answer_row({"issued_at": "2030-01-31T11:00:00Z"}, refresh_token="fake-refresh-1", **times)
+
+    assert Read("token-response", answer).tokens()["refreshToken"]["expiresAt"] == "2030-01-31T12:00:00Z"
 
 
 def test_expires_in_without_a_moment_leaves_expires_at_out_and_says_so() -> None:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from importer.redaction import WITHHELD, NoSecrets, describe, looks_like_a_token, shares_a_piece, withhold
+from importer.redaction import (
+    WITHHELD,
+    NoSecrets,
+    describe,
+    looks_like_a_token,
+    reads_as_a_scope,
+    shares_a_piece,
+    withhold,
+)
 
 PIECE = 8
 """Characters in a row that give a credential away."""
@@ -216,3 +224,33 @@ MISTAKEN = {
 @pytest.mark.parametrize("kind", MISTAKEN)
 def test_a_ref_or_name_of_the_same_shape_is_not(kind: str) -> None:
     assert not looks_like_a_token(MISTAKEN[kind])
+
+
+# --- scopes ---
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        *("oauth", "api", "openid", "email", "profile", "read", "write", "admin", "repo", "API", "offline_access"),
+        *("crm.objects.contacts.read", "read:org", "chat:write.public", "user-read-private", "r_1st_connections_size"),
+        *("ZohoCRM.modules.ALL", "Mail.ReadWrite", "User.Read.All", "PrivilegedSchedule.Read.AzureADGroup", "me:read"),
+        *("https://www.googleapis.com/auth/calendar.readonly", "https://mail.google.com/", "w_member"),
+        *("https://graph.microsoft.com/.default", "api:v2:read", "oauth2:read", "files.s3.read", "office365.mail"),
+        "https://www.google.com/m8/feeds",
+    ],
+)
+def test_a_scope_is_shown(scope: str) -> None:
+    assert reads_as_a_scope(scope)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "*", "hunter2", "hunter", "sunshine", "Sunshine", "hunter/", "hunter*", "read2", "apiapi", "user1"),
+        *("pA9x-Qz7k-TT1", "fake-token-1", "fake.token2", "read:fake9", "v1a.read", "pAq-zXk", "aBcD.eFgH", "42.read"),
+        *("fake token", "ghp_fakefakefakefakefakefakefakefakefake", "xkcdfghqrst.read", f"{'long.' * 30}scope"),
+    ],
+)
+def test_what_may_be_a_credential_in_the_place_of_a_scope_is_not_shown(text: str) -> None:
+    assert not reads_as_a_scope(text)

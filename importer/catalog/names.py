@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 ALIASES: dict[str, str] = {
     "google-oauth2": "google",
@@ -33,7 +33,8 @@ MOST_SUGGESTIONS = 1_000
 """Likeness is worked out for so many names, at about a millisecond each: a whole wrong column must not cost hours."""
 
 _DECORATION = re.compile(r"[^a-z0-9]+")
-_GRANT = re.compile(r"(oauth2?(sandbox)?)$")
+_SUFFIX = re.compile(r"(oauth2?(cc)?|api(key|token)|basic(auth)?|pat|sandbox)$")
+"""What Nango and others put behind a plain name: how one signs in, or that the account is for trials."""
 
 
 class Names:
@@ -46,9 +47,9 @@ class Names:
         self._alike: dict[str, str | None] = {}
 
     def nearest(self, name: str) -> str | None:
-        """The key that `name` probably means: in another case, by an alias, or misspelt."""
+        """The key that `name` probably means: in another case, by an alias, without a suffix, or misspelt."""
         plain = _plain(name)
-        for form in (plain, _GRANT.sub("", plain)):
+        for form in _without_suffixes(plain):
             if near := self._keys.get(form) or self._aliases.get(form):
                 return near
         return self._like(plain)
@@ -63,3 +64,12 @@ class Names:
 def _plain(name: str) -> str:
     """A name without case and punctuation: `zendesk_support` is `zendeskSupport`."""
     return _DECORATION.sub("", name.casefold())
+
+
+def _without_suffixes(plain: str) -> Iterator[str]:
+    """A plain name, then the same without its last suffix, and so on: paypalsandboxoauth2, paypalsandbox, paypal."""
+    while plain:
+        yield plain
+        plain, was = _SUFFIX.sub("", plain), plain
+        if plain == was:
+            return

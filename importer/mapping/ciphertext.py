@@ -72,6 +72,26 @@ def _words(*words: str) -> str:
     return "|".join(f"[{first}](?i:{'|'.join(rest)})\\Z" for first, rest in ends.items())
 
 
+_ENDS_IN_00 = "[AEIMQUYcgkosw048]"
+"""The characters of base64 whose last two bits are zero."""
+
+# after the tag and its length: version 4, cipher, way to derive the key, hash; or version 3, id of a key, algorithm
+_BY_PASSWORD = rf"{_ENDS_IN_00}E[ABC][AQgw][AEM][B-L]"
+_BY_KEY = r"A[w-z0-9+/][A-Za-z0-9+/]{10}(?:A[Q-Sg-i]|E[A-C])"
+_BY_SHORT_KEY = rf"{_ENDS_IN_00}D[A-Za-z0-9+/]{{10}}{_ENDS_IN_00}[BCQSZ](?:A[Qgw-z0-9+/]|B[A-D])"
+_OPENPGP = (
+    rf"w(?:[w-z0-9]{_BY_PASSWORD}|c[A-P][A-Za-z0-9+/]{_BY_KEY}|[Q-b]{_BY_SHORT_KEY})",
+    rf"h(?:Q[E-L][A-Za-z0-9+/]{_BY_KEY}|[F-J]{_BY_SHORT_KEY})",
+    rf"j[A-D]{_BY_PASSWORD}",
+)
+"""What packets of tag 1 and 3 of OpenPGP (RFC 4880, sections 4.2, 5.1 and 5.3) begin with in base64.
+
+Of 1e9 random texts about three begin so. Each pattern has a letter of its own: see `Check` on speed.
+"""
+
+_BASE64_TWICE = "[K-Za-e][A-Za-z0-9+/]{3}"
+"""Four characters of base64 that are three of base64. A few come before a repetition, which is slow to begin."""
+
 _UNSEEN = Fault(
     Code.BAD_TOKEN,
     "this contains characters that cannot be seen (a NUL, a line break, a zero-width character)",
@@ -88,13 +108,37 @@ RULES: tuple[Rule, ...] = (
         "so the MessageEncryptor of Rails writes",
         marks=("==",),
     ),
+    # Base64 of base64 that ends in ==. A signed message, which the tokens of Basecamp are, is base64 of something else.
+    _encrypted(
+        "rails_cbc",
+        rf"{_BASE64_TWICE * 4}(?:{_BASE64_TWICE}){{12,}}(?:(?<=[Tz]09)|(?<=9)PQ==|PT0=)"
+        r"--[0-9a-f]{40}(?:[0-9a-f]{24})?\Z",
+        "so the MessageEncryptor of Rails writes",
+    ),
+    # The second of two parts is longer than the first: a pair of keys of 32 digits each is none, nor is the key of
+    # Ghost (24 and 64 digits).
+    _encrypted(
+        "hex_parts",
+        r"(?i:[0-9a-f]{24}:(?![0-9a-f]{64}\Z)|[0-9a-f]{32}:)"
+        r"(?i:(?:[0-9a-f]{2}){17,}|[0-9a-f]{32}:(?:[0-9a-f]{2})+|(?:[0-9a-f]{2})+:[0-9a-f]{32})\Z",
+        "so programs on Node's crypto write, as iv:ciphertext",
+        marks=(":",),
+    ),
     _encrypted("fernet", r"gAAAAA[A-Za-z0-9_-]{10,}={0,2}\Z", "this is a Fernet token", "fernet"),
     _encrypted("vault", r"vault:v\d+:", "so the transit engine of Vault writes"),
     _encrypted("nango", r'\{\s*"encrypted_credentials"', "so Nango keeps credentials", "aes-gcm"),
     _encrypted("better_auth", r"\$ba\$\d+\$", "so Better Auth keeps tokens with encryptOAuthTokens"),
-    _encrypted("pgcrypto", r"\\x(?:c30d|c1c0)[0-9a-f]*\Z", "so pgcrypto writes"),
+    _encrypted(
+        "pgcrypto",
+        r"\\x(?i:c30d|c1c[01])[0-9a-fA-F]*\Z"
+        r"|[cC](?i:3(?:0d|1e|26|2e)040[1-9a]0[013]0[1-9ab]|1c[01][0-9a-f]{2}03[0-9a-f]{16}(?:01|02|10)[0-2][0-9a-f])"
+        r"[0-9a-fA-F]*\Z",
+        "so pgcrypto writes",
+    ),
+    _encrypted("openpgp", "|".join(rf"{head}[A-Za-z0-9+/\s]*={{0,2}}\s*\Z" for head in _OPENPGP),
+              "so pgcrypto and PGP write"),
     _encrypted("armor", r"-----BEGIN (?:PGP MESSAGE|AGE ENCRYPTED FILE)-----", "by PGP or age"),
-    _encrypted("kms", r"AQICAH[A-Za-z0-9+/]{20,}={0,2}\Z", "so the KMS of AWS writes"),
+    _encrypted("kms", r"AQ[EI]CAH[A-Za-z0-9+/]{20,}={0,2}\Z", "so the KMS of AWS writes"),
     _encrypted("tool", r"\$ANSIBLE_VAULT;|ENC\[AES256_GCM,|ENC\(\S{16,}\)\Z", "by Ansible Vault, SOPS or Jasypt"),
     _encrypted("label", r"[eE](?i:nc|ncrypted):[\w+/=:.-]{16,}\Z|v\d{1,2}:[\w+/=:.-]{16,}\Z", "by its label, as enc:"),
     _encrypted("openssl", r"U2FsdGVkX1[A-Za-z0-9+/]+={0,2}\Z", "so OpenSSL and CryptoJS write"),
@@ -103,11 +147,15 @@ RULES: tuple[Rule, ...] = (
     _encrypted("hash", r"\$2[aby]\$\d\d\$|\$argon2|\$scrypt\$|\{SHA", "this is a hash, which nobody can undo"),
     _masked(
         "mask_word", ANY,
-        r"REDACTED\Z|[\[<({*][\[<({*]*(?i:redacted|filtered|hidden|masked|removed|secret|sensitive)[\]>)}*]+\Z",
+        r"REDACTED\Z|[\[<({*][\[<({*]*(?i:redacted|filtered|hidden|masked|removed|secret|sensitive|encrypted)[\]>)}*]+\Z",
         "a word in its place",
     ),
-    _masked("mask_bare_word", ISSUED, _words("redacted", "filtered", "hidden", "masked"), "a word in its place"),
+    _masked(
+        "mask_bare_word", ISSUED, _words("redacted", "filtered", "hidden", "masked", "removed", "encrypted"),
+        "a word in its place",
+    ),
     _masked("mask_run", ANY, r"[*•●∙·▪■#][*•●∙·▪■#]{2,}\Z", "nothing but stars or bullets"),
+    _masked("mask_signs", ISSUED, r"[-–—*•●∙·▪■#][-–—*•●∙·▪■#]+\Z", "nothing but dashes, stars or bullets"),
     _masked("mask_x", ISSUED, r"[xX][xX]{4,}[A-Za-z0-9]{0,6}\Z", "a row of x"),
     # Random tokens have dots and stars too (those of Salesforce, those of Microsoft): only a short one with three in a
     # row is a mask, as ab12...yz89 is.
@@ -135,6 +183,11 @@ RULES: tuple[Rule, ...] = (
         "Remove the word and the blank: it is put before the token when it is used.",
     ),
     _bad(
+        "header_alone", ISSUED, _words("bearer", "basic"),
+        "this is the word that stands before a token in a header (Bearer, Basic), and not the token",
+        "Check that the column of the token is mapped, and not that of its type.",
+    ),
+    _bad(
         "python", ISSUED, r"""[\[{(]\s*u?'|b(?:'.*'|".*")\Z""",
         "this was written by Python's print: a dict, a list or bytes, and not a token",
         "Export it with json.dumps, or decode the bytes.",
@@ -148,7 +201,7 @@ RULES: tuple[Rule, ...] = (
         'Name the token in it by its path in the [mapping], e.g. json = "$.access_token".',
     ),
     _bad(
-        "bytea", ISSUED, r"\\x(?:[0-9a-f]{2})+\Z",
+        "bytea", ISSUED, r"\\x(?:[0-9a-fA-F]{2})+\Z",
         "these are bytes as PostgreSQL prints them, and not a token",
         "They may be encrypted: export them decrypted, or as text with convert_from(…, 'UTF8').",
     ),

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import SourceError
+from importer.errors import ConfigError, SourceError
 from importer.sources.base import Source
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ def open_sources(
     format: str = "auto",  # noqa: A002 - the setting
     *,
     query: str | None = None,
+    records: str | None = None,
 ) -> list[Source]:
     """The sources that `paths` name, each file once, in the order given.
 
     A path is a file, a glob, a folder, an address in a store (`s3://…`), `-` (standard input), or the URL of a
     database, from which `query` is read; relative ones start at `base`. `format` is "csv", "parquet" or "jsonl" for all
-    of them, or "auto": by suffix, else by content; standard input is CSV then. Raises SourceError where one of the
-    paths gives nothing. No row is read yet.
+    of them, or "auto": by suffix, else by content; standard input is CSV then. `records` is the path of the list with
+    the rows in a JSON document, e.g. `$.result.items`. Raises SourceError where one of the paths gives nothing, and
+    ConfigError where `records` is no path, or a source is not JSON. No row is read yet.
     """
     from importer.sources.files import find_files
 
@@ -40,11 +42,13 @@ def open_sources(
     sources: list[Source] = []
     for is_database, given in groupby(paths, lambda path: _DATABASE.match(path) is not None):
         if is_database:
+            if records is not None:
+                raise _not_json("a source is a database")
             sources += [_open_database(url, base, format, query) for url in given]
         elif format == "sql":
             raise SourceError("format is sql, but a source is no database", hint="Give postgresql://… or format auto.")
         else:
-            sources += [_open(path, format) for path in find_files(list(given), base, format)]
+            sources += [_open(path, format, records) for path in find_files(list(given), base, format)]
     return sources
 
 
@@ -60,21 +64,31 @@ def _open_database(url: str, base: Path, format: str, query: str | None) -> Sour
     return SqlSource(url, query, base)
 
 
-def _open(path: "Location | None", format: str) -> Source:  # noqa: A002 - the setting
+def _open(path: "Location | None", format: str, records: str | None) -> Source:  # noqa: A002 - the setting
     from importer.sources.files import display_name, format_of
 
     if format == "auto":
         format = "csv" if path is None else format_of(path)  # noqa: A001
+    if format != "jsonl" and records is not None:
+        raise _not_json(f"{display_name(path)} is read as {format}")
     if format == "csv":
         from importer.sources.delimited import DelimitedSource
 
         return DelimitedSource(display_name(path), path)
     if format == "jsonl":
+        from importer.sources.json_document import names_of
         from importer.sources.jsonl import JsonSource
 
-        return JsonSource(display_name(path), path)
+        return JsonSource(display_name(path), path, names_of(records) if records is not None else ())
     if path is None:
         raise SourceError("Parquet cannot be read from standard input", hint="Write it to a file and name that.")
     from importer.sources.parquet import ParquetSource
 
     return ParquetSource(display_name(path), path)
+
+
+def _not_json(what: str) -> ConfigError:
+    return ConfigError(
+        f"source.records is for JSON, and {what}",
+        hint='Leave records out, or name JSON files only; format = "jsonl" says that a source is JSON.',
+    )

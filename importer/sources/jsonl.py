@@ -7,9 +7,7 @@ fields. Of a stream they are those of its first rows: a later row with another f
 
 import json
 import weakref
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import TextIOWrapper
 from itertools import chain, islice
@@ -22,7 +20,9 @@ from importer.errors import SourceError
 from importer.outcomes import Code, Issue, Stage
 from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import is_data
+from importer.sources.extended_json import plain_object
 from importer.sources.files import Location, as_text, is_unicode, open_bytes, unpacked, unreadable
+from importer.sources.json_document import LIST_HINT, Document, Names, Row, holds_a_list
 from importer.sources.text import TextSource
 
 LINE_LIMIT = 1024 * 1024
@@ -34,22 +34,20 @@ LOOK_AHEAD = 1_000
 MOST_COLUMNS = 1_000
 """Different fields, at most: an object with ids for names would make each of them a column."""
 
-_LIST_HINT = "Give JSON Lines, a list of objects, or one object that holds such a list."
 _LINE_FIX = 'Write one object in each line, e.g. {"group_ref": "acme", …}; in Python with json.dumps.'
-
-Row = dict[str, Any] | Issue
-"""A row's cells by name, or what is wrong with it."""
 
 
 class JsonSource(TextSource["_Pass"]):
     """A file of JSON, or a stream (standard input, a pipe) that is read once.
 
     Named `.jsonl` or `.ndjson` it holds lines. Else what it begins with decides: a list, an object that fills the
-    first line and is followed by another (lines), or one object that holds a list of objects.
+    first line and is followed by another (lines), or one object that holds a list of objects; with `records`, the
+    names on the way to the list, it is such an object whatever it is called.
     """
 
-    def __init__(self, name: str, path: Location | None) -> None:
+    def __init__(self, name: str, path: Location | None, records: Names = ()) -> None:
         super().__init__(name, path)
+        self._records = records
         self._columns: list[str] | None = None
 
     def columns(self) -> list[str]:
@@ -82,7 +80,7 @@ class JsonSource(TextSource["_Pass"]):
             return self._stream
         stream = open_bytes(self._path)
         try:
-            reading = _Pass(self.name, as_text(unpacked(stream)))
+            reading = _Pass(self.name, as_text(unpacked(stream)), self._records)
         except OSError as error:
             stream.close()
             raise _breaks_off(self.name, 0, error) from None
@@ -95,8 +93,9 @@ class JsonSource(TextSource["_Pass"]):
 class _Pass:
     """One pass over a text."""
 
-    def __init__(self, name: str, text: TextIOWrapper) -> None:
+    def __init__(self, name: str, text: TextIOWrapper, records: Names) -> None:
         self.name = name
+        self._records = records
         self.spent = False
         self.close = text.close
         self._text = text
@@ -138,42 +137,13 @@ class _Pass:
         lines = _numbered(self._text)
         first, is_lines = next(lines, (0, "")), bool({"jsonl", "ndjson"} & set(self.name.lower().split(".")))
         head = first[1].lstrip()
-        value = _line(*first)
-        if head.startswith("[") or (head.startswith("{") and isinstance(value, Issue) and not is_lines):
-            return self._of_document(first[1])
-        second = next(lines, None)
-        if second is None and _holds_a_list(value) and not is_lines:
-            return self._of_document(first[1])
+        value, is_list = _line(*first), head.startswith("[")
+        is_cut = head.startswith("{") and isinstance(value, Issue) and not is_lines
+        is_document = bool(head and self._records) or is_list or is_cut
+        second = None if is_document else next(lines, None)
+        if is_document or (second is None and holds_a_list(value) and not is_lines):
+            return Document(self.name, _Bytes(first[1], self._text), self._records).rows(is_list=is_list)
         return (_line(*line) for line in chain([first] if head else [], [second] if second else [], lines))
-
-    def _of_document(self, head: str) -> Iterator[Row]:
-        """The objects of the list that a document is, or that it holds; the list is never in memory."""
-        stream = _Bytes(head, self._text)
-        if head.lstrip().startswith("["):
-            yield from map(_row, ijson.items(stream, "item"))
-            return
-        events, found = ijson.basic_parse(stream), False
-        for event, _ in events:
-            if event != "map_key":
-                continue
-            event, value = next(events)
-            if event != "start_array":
-                _value(event, value, events)
-                continue
-            elements = _elements(events)
-            first = next(elements, _NO_OBJECT)
-            if isinstance(first, Issue):  # a list of something else
-                deque(elements, maxlen=0)
-                continue
-            if found:
-                raise SourceError(
-                    f"{self.name} holds more than one list of objects",
-                    hint="Write the one that is meant to a file of its own, e.g. with jq .connections.",
-                )
-            found = True
-            yield from chain([first], elements)
-        if not found:
-            raise SourceError(f"{self.name} is one object without a list of objects in it", hint=_LIST_HINT)
 
 
 class _Bytes:
@@ -221,7 +191,7 @@ def _line(number: int, line: str) -> Row:
         return _issue(Code.BAD_JSON, "is not valid JSON", number, _LINE_FIX)
     if not isinstance(value, dict):
         return _issue(Code.BAD_JSON, "is JSON, but no object", number, _LINE_FIX)
-    return _plain_object(value) if '"$' in line else value
+    return plain_object(value) if '"$' in line else value
 
 
 def _breaks_off(name: str, row: int, error: Exception) -> SourceError:
@@ -246,8 +216,6 @@ def _issue(code: Code, what: str, line: int, fix: str) -> Issue:
     return Issue("", code, f"{what} (line {line})", fix, Stage.READ)
 
 
-_NO_OBJECT = Issue("", Code.BAD_JSON, "is no object, but another value", _LIST_HINT, Stage.READ)
-
 _NEW_FIELD = Issue(
     "",
     Code.RAGGED_ROW,
@@ -255,73 +223,6 @@ _NEW_FIELD = Issue(
     "Write the rows to a file and name that: then the fields of all rows are known beforehand.",
     Stage.READ,
 )
-
-
-def _elements(events: Iterator[Any]) -> Iterator[Row]:
-    """The elements of the list that has just begun.
-
-    ijson.items would build them five times as fast, but passes over a second list without a word.
-    """
-    for event, value in events:
-        if event == "end_array":
-            return
-        yield _row(_value(event, value, events))
-
-
-_DEPTH = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-"""How much deeper in nested values an event of ijson leads."""
-
-
-def _value(event: str, value: Any, events: Iterator[Any]) -> Any:
-    """The value that begins with this event."""
-    builder = ijson.ObjectBuilder()
-    builder.event(event, value)
-    depth = _DEPTH.get(event, 0)
-    while depth:
-        event, value = next(events)
-        builder.event(event, value)
-        depth += _DEPTH.get(event, 0)
-    return builder.value
-
-
-def _row(element: Any) -> Row:
-    return _plain_object(element) if isinstance(element, dict) else _NO_OBJECT
-
-
-def _holds_a_list(value: Row) -> bool:
-    """Whether an object holds a list of objects, as the answer of an API does: then the rows are in it."""
-    lists = (held for held in value.values() if isinstance(held, list)) if isinstance(value, dict) else ()
-    return any(isinstance(held[0], dict) for held in lists if held)
-
-
-def _plain_object(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _plain(held) if isinstance(held, dict | list) else held for name, held in row.items()}
-
-
-def _plain(value: dict[str, Any] | list[Any]) -> Any:
-    """A value without the wrappers of MongoDB's Extended JSON v2 (pymongo would be a driver for four words)."""
-    if isinstance(value, list):
-        return [_plain(item) if isinstance(item, dict | list) else item for item in value]
-    inside = _plain_object(value)
-    if len(inside) == 1:
-        ((name, held),) = inside.items()
-        if name == "$oid":
-            return held
-        if name in ("$numberInt", "$numberLong") and isinstance(held, str) and held.lstrip("-").isdecimal():
-            return int(held)
-        if name == "$date":
-            return _date(held)
-    return inside
-
-
-def _date(held: Any) -> Any:
-    """The time in a `$date`: milliseconds, or ISO 8601; what is neither stays as it is, for the mapping to refuse."""
-    try:
-        if isinstance(held, str):
-            return datetime.fromisoformat(held)
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(held))
-    except (ValueError, TypeError, OverflowError):
-        return held
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -353,5 +254,5 @@ def _names(rows: Iterable[Row], source: str) -> list[str]:
                     hint="Give objects that all have the same fields.",
                 )
     if not names:
-        raise SourceError(f"{source} holds no JSON object, so nothing tells its columns", hint=_LIST_HINT)
+        raise SourceError(f"{source} holds no JSON object, so nothing tells its columns", hint=LIST_HINT)
     return list(names)

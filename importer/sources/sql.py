@@ -60,8 +60,11 @@ _REASONS = (
     (r"\b42501\b|\b1044\b|\b1142\b|\b1143\b", "the user may not read what the query names", "Grant SELECT on it."),
     (r"\b25006\b|\b1792\b|readonly", "the query writes, and only reading is allowed", "Give a SELECT."),
     (r"not a database", "the file is no SQLite database", "Check the path."),
-    (r"too (large|small|long)|out of range|Could not decode",
-     "a cell cannot be read: a time outside the years 1 to 9999, such as infinity, or text that is not UTF-8",
+    (r"\b22021\b|\b22P05\b|Could not decode", "a cell holds text that is not UTF-8",
+     "Leave such rows out in the query; where all of it is in one encoding, name that in the URL, on PostgreSQL by "
+     "?client_encoding=latin1, on MySQL by ?charset=latin1."),
+    (r"too (large|small|long)|out of range",
+     "a cell cannot be read: a time outside the years 1 to 9999, such as infinity",
      "Leave such values out in the query, e.g. nullif(expires_at, 'infinity')."),
     (r"\b57014\b|\b3024\b", "the server cancelled the query", "Raise its statement timeout."),
     (r"terminat|closed the connection|\b2013\b|\b2006\b|\b57P0\d\b|connection .*lost", "the connection was lost",
@@ -136,6 +139,8 @@ class SqlSource:
 
     def _connect(self) -> Connection:
         options: dict[str, Any] = {"connect_timeout": CONNECT_S}
+        if self._database == "postgresql" and "client_encoding" not in self._url.query:
+            options["client_encoding"] = "utf8"  # else text of a database in SQL_ASCII comes as bytes, SQLAlchemy's too
         if self._database == "sqlite":
             # one thread at a time, but not always the same
             options = {"timeout": CONNECT_S, "check_same_thread": False}
@@ -215,8 +220,29 @@ def _sqlite(url: URL, base: Path) -> tuple[URL, str]:
 def _reason(error: Exception) -> tuple[str, str]:
     """What happened and what to do, in our words."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    said = f"{getattr(cause, 'sqlstate', None) or ''} {' '.join(map(str, cause.args))}"
+    # a codec's error holds the cell, which may say anything
+    args = ["Could not decode"] if isinstance(cause, UnicodeError) else cause.args
+    said = f"{getattr(cause, 'sqlstate', None) or ''} {' '.join(map(str, args))}"
     for pattern, reason, hint in _REASONS:
         if re.search(pattern, said):
             return reason, hint
-    return f"it cannot be read ({type(cause).__name__})", "Try the query in the database's own client."
+    return _other_reason(cause)
+
+
+def _other_reason(cause: BaseException) -> tuple[str, str]:
+    """What may be said of an error that is in no table: what the database calls it, and no word of its message."""
+    state, name = getattr(cause, "sqlstate", None) or "", type(cause).__name__
+    if state:  # psycopg has a class for each condition
+        name = re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    elif cause.args and isinstance(cause.args[0], int) and cause.args[0]:
+        name = f"error {cause.args[0]}"  # of MySQL
+    else:
+        name = getattr(cause, "sqlite_errorname", name)
+    if state.startswith("22"):
+        return (
+            f"a value does not fit what the query does with it ({name})",
+            "Mend the cast or the computation in the query, or leave such rows out.",
+        )
+    if name == type(cause).__name__:
+        return f"the driver cannot read it ({name})", "Have the query give its columns as text: cast(… AS text)."
+    return f"the database refuses the query ({name})", "Try it in the database's own client, which tells more."
