@@ -155,9 +155,7 @@ class Imports(RuleBasedStateMachine):
     async def _go(self, config: Config, ledger: SqliteLedger, spool: Spool) -> int:
         async with open_session(config, "sandbox-key", ledger) as session:
             with closing(ledger.reader()) as view:
-                planner = Planner(
-                    open_inputs(config), ledger=view, spool=spool, key=ledger.key, policy=PlanPolicy()
-                )
+                planner = Planner(open_inputs(config), ledger=view, spool=spool, key=ledger.key, policy=PlanPolicy())
                 summary = await Runner(session, planner, spool, RunOptions(yes=True), Listener()).go()
         return summary.exit_code
 

@@ -1,11 +1,11 @@
 """A look at the first rows of a source: what its columns hold, which token store it is from, and the mapping it needs.
 
-`looks` and `times` say what cells are, `columns` looks into JSON, `proposal` puts a mapping together by `names` and
-looks, and `written` writes it as TOML; `screen` says all of it, `starter` writes it into a config. Nothing of a cell
-that could be a credential, an id or an address gets out.
+`looks` and `times` say what cells are, `columns` looks into JSON, and `header` tells names from a first row of data.
+`proposal` and `credentials` put a mapping together out of a `pool` of columns, by `names` (whose words `wording`
+understands) and looks; `written` writes its `lines` as TOML, and `trial` tries it. `screen` says all of it, `starter`
+writes it into a config. Nothing of a cell that could be a credential, an id or an address gets out.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,25 +13,24 @@ from typing import Any
 
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load
+from importer.catalog.judge import Judge
 from importer.config import Config, environment
-from importer.errors import ConfigError, ImporterError, SourceError
+from importer.errors import ConfigError, SourceError
 from importer.fields import FieldSpec
-from importer.inputs import mapper_of
 from importer.inspection.columns import Column, columns_of
-from importer.inspection.names import is_usual
-from importer.inspection.proposal import Proposal, propose
+from importer.inspection.header import names_to_show
+from importer.inspection.lines import Proposal
+from importer.inspection.proposal import propose
+from importer.inspection.trial import Trial, tried
 from importer.inspection.written import as_document, mapping_lines
-from importer.notes import Notes
 from importer.outcomes import Issue
 from importer.presets import Fit, fitting
 from importer.sources import open_sources
 from importer.sources.base import CHUNK_ROWS, Chunk, Source
+from importer.sources.delimited import DelimitedSource
 
 ROWS = 1_000
 """Rows that are looked at, unless somebody asks for another number; never more than a chunk."""
-
-LEAST_USUAL = 2
-"""Columns with a usual name, at least, for the names of all to be shown: without a header the names are a row."""
 
 FIT_CELLS = 100
 """Cells of each column that tell which token store a file is from."""
@@ -43,26 +42,13 @@ _ANY_PROVIDER = "any"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What became of the rows that were looked at, when they were mapped: `good` of `rows`, `skipped` by a preset.
-
-    `problems` are the commonest, each with its count. `obstacle` is why none could be mapped at all.
-    """
-
-    rows: int
-    good: int = 0
-    skipped: int = 0
-    problems: Sequence[tuple[int, Issue]] = ()
-    obstacle: ImporterError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Inspection:
     """What a look at a source found. `further` counts the files that were named and not looked at.
 
-    `named`: the columns have names that may be shown, and not the first row of a file without a header. `canonical`:
-    they need no mapping, but perhaps a provider for the whole file. `fit` is the token store they come from. Any other
-    file needs the `proposal`. `trial` is the best of these, tried on the rows.
+    `named`: the columns have names, and not the first row of a file without a header; a column whose name could be a
+    key all the same goes by its place. `canonical`: they need no mapping, but perhaps a provider for the whole file.
+    `fit` is the token store they come from. Any other file needs the `proposal`. `trial` is the best of these, tried on
+    the rows and held against the catalog that is kept.
     """
 
     source: str
@@ -119,13 +105,17 @@ def inspect(config: Config, rows: int = ROWS) -> Inspection:
     paths = config.source.named(environment())
     if not paths:
         raise ConfigError("no source is named", hint="Name a file: importer inspect tokens.csv.")
-    source, *others = open_sources(paths, config.base, config.source.format, query=config.source.query)
+    source, *others = open_sources(
+        paths, config.base, config.source.format, query=config.source.query, records=config.source.records
+    )
     try:
         names, chunk, complete = _first_rows(source, min(rows, CHUNK_ROWS))
     finally:
         for one in (source, *others):
             one.close()
-    return _found(config, names, chunk, complete, len(others))
+    # only delimited text can lack its header: elsewhere names are no data
+    has_header = not isinstance(source, DelimitedSource)
+    return _found(config, names, chunk, complete=complete, has_header=has_header, further=len(others))
 
 
 def _first_rows(source: Source, rows: int) -> tuple[list[str], Chunk, bool]:
@@ -141,31 +131,42 @@ def _first_rows(source: Source, rows: int) -> tuple[list[str], Chunk, bool]:
     return names, chunks[0], len(chunks) == 1
 
 
-def _found(config: Config, names: list[str], chunk: Chunk, complete: bool, further: int) -> Inspection:
+def _found(
+    config: Config, names: list[str], chunk: Chunk, *, complete: bool, has_header: bool, further: int
+) -> Inspection:
     as_it_is = replace(config, mapping=None, source=replace(config.source, preset=None))
-    trial = _tried(as_it_is, names, chunk)
-    canonical = trial.obstacle is None or _is_canonical(as_it_is, names, chunk)
+    canonical = tried(as_it_is, names, chunk).obstacle is None or _is_canonical(as_it_is, names, chunk)
     fit = None if canonical else _fit(config, names, chunk)
-    named = canonical or fit is not None or sum(map(is_usual, names)) >= LEAST_USUAL
     catalog = _catalog(config)
     columns = columns_of(names, chunk.frame, catalog)
-    if not named:
-        columns = [replace(column, name=f"column {names.index(column.name) + 1}") for column in columns]
-    proposal = propose(columns if named else [], catalog, config.source.provider)
-    if not canonical:
-        trial = _tried(replace(as_it_is, mapping=proposal.mapping), names, chunk)
+    shown = names_to_show(columns, chunk.frame, is_header=has_header or canonical or fit is not None)
+    columns = [column if column.name in shown else _by_place(column, names) for column in columns]
+    proposal = propose(columns if shown else [], catalog, config.source.provider)
+    best = as_it_is if canonical else replace(as_it_is, mapping=proposal.mapping)
     if fit:
-        by_preset = _tried(replace(as_it_is, source=replace(config.source, preset=fit.preset)), names, chunk)
-        by_name = _tried(replace(as_it_is, mapping=_untranslated(proposal.mapping)), names, chunk)
-        is_less = by_preset.good + by_preset.skipped < by_name.good and (by_preset.obstacle or fit.score < SURE_FIT)
-        if config.source.preset is None and is_less:
+        by_preset = replace(as_it_is, source=replace(config.source, preset=fit.preset))
+        if config.source.preset is None and _is_less(fit, by_preset, best, names, chunk):
             fit = None  # an app's own table, with something in it that the store has too
         else:
-            trial = by_preset
+            best = by_preset
+    judge = Judge(catalog or Catalog({}), config.catalog.modules)
     return Inspection(
         source=chunk.source, further=further, rows=len(chunk.rows), bad_rows=len(chunk.bad), complete=complete,
-        columns=columns, named=named, canonical=canonical, fit=fit, proposal=proposal, trial=trial,
+        columns=columns, named=bool(shown), canonical=canonical, fit=fit, proposal=proposal,
+        trial=tried(best, names, chunk, judge),
     )  # fmt: skip
+
+
+def _by_place(column: Column, names: Sequence[str]) -> Column:
+    """A column by its place in the file, as its name must not be shown."""
+    return replace(column, name=f"column {names.index(column.name) + 1}", named=False)
+
+
+def _is_less(fit: Fit, by_preset: Config, by_name: Config, names: Sequence[str], chunk: Chunk) -> bool:
+    """Whether a preset that does not surely fit makes fewer requests of the rows than the names of the columns do."""
+    store = tried(by_preset, names, chunk)
+    own = tried(replace(by_name, mapping=_untranslated(by_name.mapping or {})), names, chunk)
+    return store.good + store.skipped < own.good and (store.obstacle is not None or fit.score < SURE_FIT)
 
 
 def _untranslated(mapping: Mapping[str, FieldSpec]) -> dict[str, FieldSpec]:
@@ -176,7 +177,7 @@ def _untranslated(mapping: Mapping[str, FieldSpec]) -> dict[str, FieldSpec]:
 def _is_canonical(config: Config, names: Sequence[str], chunk: Chunk) -> bool:
     """Whether the columns need no mapping once it is said which provider they are of."""
     provider = config.source.provider or _ANY_PROVIDER
-    return _tried(replace(config, source=replace(config.source, provider=provider)), names, chunk).obstacle is None
+    return tried(replace(config, source=replace(config.source, provider=provider)), names, chunk).obstacle is None
 
 
 def _fit(config: Config, names: Sequence[str], chunk: Chunk) -> Fit | None:
@@ -190,15 +191,3 @@ def _fit(config: Config, names: Sequence[str], chunk: Chunk) -> Fit | None:
 def _catalog(config: Config) -> Catalog | None:
     kept = load(default_path(config.api_root))
     return kept and kept[0]
-
-
-def _tried(config: Config, names: Sequence[str], chunk: Chunk) -> Trial:
-    """The rows that were looked at, mapped as a plan would map them."""
-    rows = len(chunk.rows)
-    try:
-        found = mapper_of(config, names, chunk.source, Notes()).map(chunk)
-    except (ConfigError, SourceError) as error:
-        return Trial(rows, obstacle=error)
-    issues = Counter(issue for row in found for issue in row.issues)
-    common = [(count, issue) for issue, count in issues.most_common(3)]
-    return Trial(rows, sum(row.request is not None for row in found), rows - len(found), common)

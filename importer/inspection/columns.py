@@ -10,18 +10,15 @@ import pandas as pd
 
 from importer.catalog import Catalog
 from importer.inspection.looks import Kind, Look, is_safe_key, look_at
+from importer.inspection.names import is_usual_whole
 from importer.mapping.cells import Fault, cells_of, is_blank
 from importer.mapping.json_cells import parsed
-from importer.redaction import looks_like_a_token
 
 DEEPEST = 2
 """Levels of objects that are looked into: tokens lie one or two deep."""
 
 MOST_KEYS = 30
 """Keys of one object that are looked at."""
-
-MOST_DIGITS = 5
-"""Digits in the name of a column, from which on it is not shown."""
 
 _STORED = {
     "str": "text", "int": "integer", "bool": "boolean", "float": "decimal", "Decimal": "decimal", "dict": "object",
@@ -35,7 +32,8 @@ _STORED = {
 class Column:
     """A column, or a value inside the JSON of one (`json` is its path). `filled` are the positions of filled rows.
 
-    `stored` is the type in which the source keeps it; of `rows` rows.
+    `stored` is the type in which the source keeps it; of `rows` rows. One that is not `named` has its place for a name,
+    as its own must not be shown.
     """
 
     name: str
@@ -44,6 +42,7 @@ class Column:
     rows: int
     filled: frozenset[int]
     look: Look
+    named: bool = True
 
     @property
     def share(self) -> float:
@@ -53,23 +52,33 @@ class Column:
     @property
     def own_name(self) -> str:
         """The name that says what is in it: that of the column, or the last of its path."""
-        return self.name if self.json is None else self.json.replace("']", "").replace("['", ".").rpartition(".")[2]
+        return self._path[-1]
+
+    @property
+    def shown(self) -> str:
+        """The name of the column on one line: without what breaks one, or cannot be seen."""
+        return self.name if self.name.isprintable() else json.dumps(self.name)[1:-1]
+
+    @property
+    def known_as(self) -> str:
+        """The same, behind the name of the object around it where it takes both, as the `id` in a `tenant` does."""
+        both = "_".join(self._path[-2:])
+        return both if is_usual_whole(both) else self.own_name
+
+    @property
+    def _path(self) -> list[str]:
+        inner = "" if self.json is None else self.json.removeprefix("$").replace("']", "").replace("['", ".")
+        return [self.name, *inner.split(".")[1:]]
 
     @property
     def depth(self) -> int:
         """0 for a column, 1 for a value inside its JSON, 2 for one inside an object there."""
         return 0 if self.json is None else len(re.findall(r"\.\w+|\['", self.json))
 
-    @property
-    def shown(self) -> str:
-        """Its name, for a screen: not one that is more likely data."""
-        is_data = looks_like_a_token(self.name) or len(re.findall(r"[0-9]", self.name)) > MOST_DIGITS
-        return "(a name that looks like data)" if is_data else self.name
-
     def as_json(self) -> dict[str, Any]:
         """All that is known of it."""
         return {
-            "name": self.shown,
+            "name": self.name,
             "json": self.json,
             "stored": self.stored,
             "rows": self.rows,

@@ -10,7 +10,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -18,9 +18,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from importer.catalog import Catalog
-from importer.inspection.names import PROVIDER_NAMES, TYPE_WORDS, WORD_NAMES, is_id_name, is_usual, squeezed, words_of
+from importer.inspection.names import PROVIDER_NAMES, TYPE_WORDS, WORD_NAMES, is_usual
 from importer.inspection.providers import is_code, is_known
 from importer.inspection.times import epochs, spans, written_times
+from importer.inspection.wording import is_id_name, squeezed, words_of
 from importer.mapping.cells import Fault, is_blank
 from importer.mapping.ciphertext import RULES, encrypted_json, fault_of
 from importer.mapping.json_cells import is_python_repr, loads
@@ -129,6 +130,9 @@ _SHAPES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 """Kind -> the whole of a text of it; the first that fits counts."""
 
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
+_SALESFORCE = re.compile(
+    r"^(?:https?://)?[\w.-]+\.(?:salesforce|lightning\.force)\.com(?::[0-9]+)?(?:[/?#]|$)", re.IGNORECASE
+)
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.!-]{0,40}")
 _PART = r"(?:https?://[\w./-]+|[a-z][\w.:/*-]*)"
 _SEPARATORS = {" ": "blanks", ",": "commas", ", ": "commas", "|": "|", ";": ";", "+": "+"}
@@ -140,7 +144,8 @@ class Look:
     """What a column's cells are. `said` is that in words; `details` the same for a program.
 
     `words` are the different values that may be shown, `unknown` counts the others beside them. `shape` is what a
-    mapping needs to read them: `format` and `zone` of times, `split` of lists, `scheme` of ciphertext.
+    mapping needs to read them: `format` and `zone` of times, `split` of lists, `scheme` of ciphertext, `label_of` of
+    addresses.
     """
 
     kind: Kind
@@ -232,7 +237,9 @@ def _kind_of_fault(fault: Fault) -> Kind:
         return Kind.CIPHERTEXT
     if fault.code is Code.MASKED:
         return Kind.MASK
-    return {"nothing": Kind.NOTHING, "json": Kind.TEXT}.get(_RULE_OF.get(fault, "json"), Kind.SERIALIZED)
+    # "bearer" is what belongs into a column of types
+    told = {"nothing": Kind.NOTHING, "json": Kind.TEXT, "header_alone": Kind.WORD}
+    return told.get(_RULE_OF.get(fault, "json"), Kind.SERIALIZED)
 
 
 def _mixed(kinds: Counter[Kind], total: int) -> Look:
@@ -309,6 +316,15 @@ def _is_open(word: str, catalog: Catalog | None) -> bool:
     return word.casefold() in TYPE_WORDS or word in WORDS or is_known(word, catalog)
 
 
+def _addresses(_name: str, cells: list[Any]) -> Look | None:
+    """Addresses of which most are Salesforce's: a mapping cuts the workspace out of these alone."""
+    count = sum(_SALESFORCE.search(cell) is not None for cell in cells)
+    if 2 * count <= len(cells):
+        return None
+    plain = _plain(kind_of(cells[0]), cells)
+    return replace(plain, details={**plain.details, "of_salesforce": count}, shape={"label_of": "salesforce"})
+
+
 def _lists(_name: str, cells: list[Any]) -> Look | None:
     texts = [cell for cell in cells if isinstance(cell, str) and kind_of(cell) is Kind.LIST]
     if not texts:
@@ -362,6 +378,8 @@ _SPECIAL = {
     Kind.INTEGER: _numbers,
     Kind.DECIMAL: _numbers,
     Kind.TIME: _times,
+    Kind.URL: _addresses,
+    Kind.HOST: _addresses,
     Kind.LIST: _lists,
     Kind.OBJECT: _objects,
     Kind.CIPHERTEXT: _ciphertext,

@@ -1,12 +1,18 @@
-"""What other people call the fields of a request: the usual names of columns, compared without case and separators."""
+"""What other people call the fields of a request: the usual names of columns.
 
-import re
-from collections.abc import Mapping, Sequence
+They are compared without case and separators, and with the usual abbreviations written out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from importer.inspection.wording import KINDS_OF_ID, as_id, says_a_time, spelled_out, squeezed, without_unit, words_of
 
 PROVIDER_NAMES = (
     "provider", "providername", "providerid", "providerkey", "providerslug", "integration", "integrationname",
     "integrationkey", "integrationslug", "crm", "connector", "connectorname", "connectortype", "service",
-    "servicename", "platform", "vendor", "saas", "toolkit", "app", "appname", "application", "backend", "source",
+    "servicename", "platform", "vendor", "saas", "toolkit", "tool", "toolname", "app", "appname", "application",
+    "backend", "source",
 )  # fmt: skip
 
 WORD_NAMES = frozenset(
@@ -29,10 +35,12 @@ USUAL: Mapping[str, Sequence[str]] = {
     "provider": PROVIDER_NAMES,
     f"{_TOKENS}.accessToken.token": (
         "accesstoken", "oauthtoken", "oauthaccesstoken", "provideraccesstoken", "providertoken", "useraccesstoken",
-        "accesstok", "authtoken", "bearertoken", "bearer", "token", "tok", "access",
+        "accesstok", "authtoken", "bearertoken", "bearer", "token", "tok", "access", "jwttoken",
+        "accessjwt", "jwt",
     ),
     f"{_TOKENS}.refreshToken.token": (
         "refreshtoken", "oauthrefreshtoken", "providerrefreshtoken", "refreshtok", "reftoken", "refresh", "rtoken",
+        "refreshjwt",
     ),
     f"{_TOKENS}.accessToken.expiresAt": (
         "accesstokenexpiresat", "accesstokenexpires", "accesstokenexpiry", "accesstokenexpirydate", "tokenexpiresat",
@@ -70,8 +78,8 @@ USUAL: Mapping[str, Sequence[str]] = {
     ),
     "consumerRef": (
         "consumerref", "consumerid", "userid", "userref", "enduserid", "memberid", "ownerid", "personid", "employeeid",
-        "agentid", "seatid", "connectedby", "createdby", "userkey", "useruuid", "user", "member", "owner", "login",
-        "userlogin", "useremail", "username", "email", "mail",
+        "agentid", "seatid", "connectedby", "createdby", "userkey", "useruuid", "uid", "user", "member", "owner",
+        "agent", "login", "userlogin", "useremail", "username", "email", "mail",
     ),
     "groupName": (
         "groupname", "organizationname", "organisationname", "orgname", "tenantname", "accountname", "companyname",
@@ -85,36 +93,45 @@ USUAL: Mapping[str, Sequence[str]] = {
 _TAILS = {"ciphertext", "encrypted", "enc", "value", "raw", "plain"}
 """Last words of a name that say how a thing is kept, and not what it is."""
 
-_IDS = {"id", "ref", "no", "nr", "number", "key", "uid", "pk", "phone", "zip", "count"}
-_TIMES = {"at", "on", "exp", "iat", "nbf", "time", "date", "expires", "expiry", "expiration", "issued", "created",
-          "updated", "timestamp", "ts", "until", "valid"}  # fmt: skip
+_TIMES = ("expiresAt", "issuedAt")
+_REFS = ("groupRef", "consumerRef")
+
+_OTHERWISE, _PART = 100, 1_000
+"""What is added to a rank for each further way of writing the name, and for a usual name that is only its end."""
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a name, in lower case: `accessTokenExpires_at` is access, token, expires, at."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return re.findall(r"[a-z0-9]+", apart.lower())
-
-
-def squeezed(name: str) -> str:
-    """A name without case and separators: `access_token` and `AccessToken` are `accesstoken`."""
-    return re.sub(r"[^a-z0-9]+", "", name.lower())
-
-
+@lru_cache(maxsize=20_000)
 def rank(name: str, path: str) -> int | None:
     """How well a column's name fits a field of the request, 0 best; None where it does not.
 
-    A usual name that is only a part of the column's, as in `hubspot_access_token`, counts less than one that is all.
+    A name that has to be written out, as `acc_tok`, counts less than a usual one, and one of which a usual name is only
+    a part, as of `hubspot_access_token`, least.
     """
-    usual, own = USUAL[path], squeezed(name)
-    if own in usual:
-        return usual.index(own)
-    words = words_of(name)
-    if words and words[-1] in _TAILS:
-        words = ["", *words[:-1]]
-    ends = {"".join(words[start:]) for start in range(1, len(words))}
+    usual = USUAL[path]
+    ways = list(_ways(name, path))
+    for number, own in enumerate([squeezed(name), *map("".join, ways)]):
+        if own in usual:
+            return _OTHERWISE * number + usual.index(own)
+    ends = {end for words in ways for end in _ends(words)}
     long_enough = [number for number, known in enumerate(usual) if known in ends and len(known) >= 8]
-    return 100 + long_enough[0] if long_enough else None
+    return _PART + long_enough[0] if long_enough else None
+
+
+def _ends(words: list[str]) -> Iterator[str]:
+    """What a name ends with, without its first word; all of it but a word that says how the thing is kept."""
+    kept = ["", *words[:-1]] if words and words[-1] in _TAILS else words
+    return ("".join(kept[start:]) for start in range(1, len(kept)))
+
+
+def _ways(name: str, path: str) -> Iterator[list[str]]:
+    """The words of a name, as they are and written out in each way that it may be meant for a field."""
+    words = spelled_out(name)
+    yield words_of(name)
+    yield words
+    if path.endswith(_TIMES):
+        yield without_unit(words)
+    elif path in _REFS:
+        yield from (as_id(words, kinds) for kinds in KINDS_OF_ID)
 
 
 def is_usual(name: str) -> bool:
@@ -122,28 +139,11 @@ def is_usual(name: str) -> bool:
     return any(rank(name, path) is not None for path in USUAL)
 
 
-def is_id_name(name: str) -> bool:
-    """Whether a column is named as ids and numbers are."""
-    words = words_of(name)
-    return bool(words) and (words[-1] in _IDS or squeezed(name).endswith("id"))
+def is_usual_whole(name: str) -> bool:
+    """The same, where all of the name is usual, and not only its end."""
+    return any((place := rank(name, path)) is not None and place < _PART for path in USUAL)
 
 
 def is_time_name(name: str) -> bool:
     """Whether a column is named as times are."""
-    return not _TIMES.isdisjoint(words_of(name)) or any(
-        squeezed(name) in USUAL[path] for path in USUAL if path.endswith(("expiresAt", "issuedAt"))
-    )
-
-
-def is_duration_name(name: str) -> bool:
-    """Whether a column is named as durations in seconds are."""
-    return words_of(name)[-2:] == ["expires", "in"] or squeezed(name).endswith(("expiresin", "ttl", "lifetime"))
-
-
-def is_safe_guess(name: str) -> bool:
-    """Whether a column that looks like a credential may be one, by its name: no id, hash or token of a login."""
-    return _NO_CREDENTIAL.isdisjoint(words_of(name))
-
-
-_NO_CREDENTIAL = {"id", "hash", "digest", "csrf", "session", "signature", "nonce", "verifier", "state", "etag", "uid",
-                  "ref", "checksum", "cookie", "uuid", "url"}  # fmt: skip
+    return says_a_time(name) or any(squeezed(name) in USUAL[path] for path in USUAL if path.endswith(_TIMES))

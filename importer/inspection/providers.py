@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from importer.catalog import ALIASES, Catalog
-from importer.inspection.names import squeezed
+from importer.inspection.wording import squeezed
 
 COMMON = frozenset(
     {"airtable", "asana", "atlassian", "bitbucket", "dropbox", "github", "gitlab", "google", "gong", "hubspot",

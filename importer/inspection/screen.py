@@ -19,7 +19,11 @@ def screen(found: Inspection, again: Sequence[str]) -> Iterator[str]:
         yield f"  {name:<{width}}  {_percent(column.share):>5}  {_looks(column)}"
     yield ""
     if not found.named:
-        yield "hardly one of the names is usual, so none is shown: does the first line hold the names of the columns?"
+        yield "the names do not read like names, so none is shown: does the first line hold the names of the columns?"
+        yield ""
+    elif hidden := len({column.name for column in found.columns if not column.named}):
+        one = "1 name could be a key, so it is" if hidden == 1 else f"{hidden} names could be keys, so they are"
+        yield f"{one} not shown, and not in the mapping: does the first line hold the names of the columns?"
         yield ""
     if found.mapping_toml:
         yield from found.mapping_toml

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from importer.inspection.names import is_duration_name, is_time_name
+from importer.inspection.names import is_time_name
+from importer.inspection.wording import is_duration_name
 from importer.mapping.cells import Fault
 from importer.mapping.dates import UNITS, DateReader
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from importer.fields import FieldSpec
-from importer.inspection.proposal import Line, Proposal
+from importer.inspection.lines import Line, Proposal
 
 REASONS_AT = 72
 """Column at which the reasons start, at most: a longer line has its reason two blanks behind its end."""
@@ -47,7 +47,7 @@ def _assignment(line: Line) -> str:
 
 def _with_reason(text: str, line: Line, width: int) -> str:
     if not text:
-        return f"# ? {line.path}: {line.why}"
+        return f"# ? {line.path}{': ' if line.path else ''}{line.why}"
     return f"{text:<{width}}  # {'' if line.sure else '? '}{line.why}"
 
 

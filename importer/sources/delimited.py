@@ -20,6 +20,7 @@ from importer.sources.columns import check_header
 from importer.sources.files import (
     as_text,
     is_unicode,
+    not_delimited,
     open_bytes,
     seems_to_be,
     unpacked,
@@ -293,7 +294,7 @@ def _as_text(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
     """The text of a stream, unpacked. Raises SourceError where it is surely not delimited."""
     stream = unpacked(stream)
     if kind := seems_to_be(stream.peek()):
-        raise SourceError(f"{name} is not delimited text: it seems to be {kind}", hint="Export it as CSV or Parquet.")
+        raise not_delimited(name, kind)
     return as_text(stream)
 
 

@@ -35,6 +35,8 @@ _SUFFIXES = {
 }
 """Format -> the ends of the names of its files, in lower case."""
 
+_SQLITE = "an SQLite database"
+
 _SIGNATURES = {
     PARQUET_MAGIC: "Parquet",
     b"PK\x03\x04": "an Excel workbook or another zip archive",
@@ -42,7 +44,7 @@ _SIGNATURES = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF",
-    b"SQLite format 3\0": "an SQLite database",
+    b"SQLite format 3\0": _SQLITE,
     b"{": "JSON",
     b"[{": "JSON",
     b"[\n": "JSON",
@@ -78,7 +80,10 @@ def find_files(paths: Sequence[str], base: Path, format: str) -> list[Location |
 
 
 def format_of(path: Location) -> str:
-    """`csv`, `parquet` or `jsonl`: by the suffix, and where that says nothing, by the first bytes."""
+    """`csv`, `parquet` or `jsonl`: by the suffix, and where that says nothing, by the first bytes.
+
+    Raises SourceError where these are of a database, or cannot be read.
+    """
     for name, suffixes in _SUFFIXES.items():
         if path.name.lower().endswith(suffixes):
             return name
@@ -86,9 +91,23 @@ def format_of(path: Location) -> str:
         return "csv"  # a pipe, `<(zcat …)`: what is read from it to look is gone
     try:
         with unpacked(open_bytes(path)) as stream:
-            return {"Parquet": "parquet", "JSON": "jsonl"}.get(seems_to_be(stream.peek()), "csv")
+            kind = seems_to_be(stream.peek())
     except OSError as error:
         raise unreadable(display_name(path), error) from None
+    if kind == _SQLITE:
+        raise not_delimited(display_name(path), kind)
+    return {"Parquet": "parquet", "JSON": "jsonl"}.get(kind, "csv")
+
+
+def not_delimited(name: str, kind: str) -> SourceError:
+    """The error about a file that is no delimited text, but of a `kind` that `seems_to_be` tells."""
+    hint = "Export it as CSV or Parquet."
+    if kind == _SQLITE:
+        hint = (
+            f'Read it by a query, in a config: under [source], paths = ["sqlite:///{name}"] (or its address in a '
+            'variable: url_env) and query = "select …".'
+        )
+    return SourceError(f"{name} is not delimited text: it seems to be {kind}", hint=hint)
 
 
 def display_name(path: Location | None) -> str:
