@@ -16,7 +16,6 @@ from importer import __version__, options
 from importer.ending import carry_out
 from importer.errors import ConfigError, Exit
 from importer.options import ask, config_of, console_of, shown, typed, without_password
-from importer.reading import start_reading
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,6 +64,8 @@ def run(**given: Any) -> int:
     \b
     Example: importer run exports/*.csv --project acme-prod --rate 20
     """
+    from importer.reading import start_reading
+
     config = config_of(given)
     reader = start_reading(config)  # it loads what it needs while this process does
     from importer.commands import run as run_
@@ -95,6 +96,8 @@ def plan(**given: Any) -> int:
     \b
     Example: importer plan exports/*.csv --online
     """
+    from importer.reading import start_reading
+
     config = config_of(given)
     reader = start_reading(config)
     from importer.commands import plan as plan_

@@ -9,7 +9,6 @@ import click
 
 from importer.errors import Exit, ImporterError
 from importer.options import console_of
-from importer.reading import ReaderFailed
 
 
 def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
@@ -36,6 +35,8 @@ def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
             error = error.exceptions[0]  # a bug in a worker comes wrapped in those of the workers it took along
         frames = traceback.format_tb(error.__traceback__)
         name = type(error).__name__
+        from importer.reading import ReaderFailed  # here, so that --help starts without it
+
         if isinstance(error, ReaderFailed):
             frames, name = [*frames, error.frames], str(error)
         click.echo("".join(frames), err=True, nl=False)

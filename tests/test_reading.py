@@ -127,7 +127,6 @@ def test_a_plan_says_the_same(
     listed = read_csv(home / "report" / "plan-errors.csv"), read_csv(home / "report" / "plan-warnings.csv")
     monkeypatch.setattr(reading, "start_reading", lambda _config: None)
     monkeypatch.setattr("importer.commands.start_reading", lambda _config: None)
-    monkeypatch.setattr("importer.cli.start_reading", lambda _config: None)
     here = importer("plan", *words, *places, "--json")
 
     assert [json.loads(line) for line in there.out.splitlines()] == [json.loads(line) for line in here.out.splitlines()]
