@@ -6,9 +6,10 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import listing, memory, million, nightly, pacing, planning, throughput
+from benchmarks import listing, memory, million, nightly, pacing, planning, start, throughput
 
 ALL = {
+    "start": start.lines,
     "memory": memory.lines,
     "million": million.lines,
     "nightly": nightly.lines,
