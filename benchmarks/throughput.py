@@ -1,9 +1,11 @@
 """How near the pipeline comes to what the wire allows: beside a bare loop of posts, and under latency.
 
-The server takes one of two cores and the client the other. The pipeline is measured as a whole process, from its
-start to its last report, the bare loop from its first post to its last answer.
+The server takes one of two cores and the client the other. The pipeline is measured from the first row that it reads
+to its last report, the bare loop from its first post to its last answer: of both, the start of the process is left out.
+What it comes to with the start stands in a line of its own.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -40,16 +42,20 @@ def lines() -> list[str]:
 def _beside_the_bare_loop(folder: Path, environment: Mapping[str, str]) -> tuple[float, list[str]]:
     """The median pace of the pipeline in rows/s, and what is printed of it."""
     ours: list[float] = []
+    whole: list[float] = []
     bare: list[float] = []
     for _ in range(PAIRS):
         bare.append(ROWS / _post("bare", ROWS, WORKERS, folder=folder, environment=environment))
-        ours.append(_rows_per_s("rows.parquet", ROWS, WORKERS, folder, environment))
+        pace, with_start = _rows_per_s("rows.parquet", ROWS, WORKERS, folder, environment)
+        ours.append(pace)
+        whole.append(with_start)
     ratio = statistics.median(own / other for own, other in zip(ours, bare, strict=True))
     return statistics.median(ours), [
-        f"| `run` of {ROWS:,} Parquet rows, TLS, {WORKERS} workers, the whole process"
+        f"| `run` of {ROWS:,} Parquet rows, TLS, {WORKERS} workers, from the first row read to the last report"
         f" | {statistics.median(ours):,.0f} rows/s | prebuilt bodies by `client.post` over `httpx-aiohttp`:"
         f" {statistics.median(bare):,.0f}/s |",
         f"| the ratio of the two, median of {PAIRS} pairs | {ratio:.2f} | bound 1.20 |",
+        f"| the same with the start of the process, two of them | {statistics.median(whole):,.0f} rows/s | |",
     ]
 
 
@@ -76,8 +82,8 @@ def _with_latency(folder: Path, at_once: Mapping[str, str], late: Mapping[str, s
     ours: list[float] = []
     reachable: list[float] = []
     for _ in range(3):
-        reachable.append(min(256 / 0.1, _rows_per_s("rows.parquet", ROWS, WORKERS, folder, at_once)))
-        ours.append(_rows_per_s("rows.parquet", ROWS, 256, folder, late))
+        reachable.append(min(256 / 0.1, _rows_per_s("rows.parquet", ROWS, WORKERS, folder, at_once)[0]))
+        ours.append(_rows_per_s("rows.parquet", ROWS, 256, folder, late)[0])
     ratio = statistics.median(own / other for own, other in zip(ours, reachable, strict=True))
     return [
         f"| the same with 100 ms of latency and 256 workers | {statistics.median(ours):,.0f} rows/s"
@@ -86,13 +92,16 @@ def _with_latency(folder: Path, at_once: Mapping[str, str], late: Mapping[str, s
     ]
 
 
-def _rows_per_s(source: str, rows: int, workers: int, folder: Path, environment: Mapping[str, str]) -> float:
-    """The pace of the whole process, into a ledger that is not there yet."""
+def _rows_per_s(
+    source: str, rows: int, workers: int, folder: Path, environment: Mapping[str, str]
+) -> tuple[float, float]:
+    """The pace from the first row read to the last report, and that of the whole process; into a new ledger."""
     with _empty(folder) as there:
         words = ["run", str(folder / source), *FLAGS, "--workers", str(workers)]
         run = measure(words, environment, there)
         assert run.exit_code == 0, f"the run ended with {run.exit_code}"
-        return rows / run.wall_s
+        summary = json.loads((there / "importer-report" / "summary.json").read_text("utf-8"))
+        return rows / summary["elapsed_s"], rows / run.wall_s
 
 
 def _post(what: str, first: object, workers: int, *, folder: Path, environment: Mapping[str, str]) -> float:
