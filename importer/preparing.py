@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from importer.api.models import GenerateRequest
 from importer.api.wire import Body, Digests, body_of
@@ -47,6 +47,21 @@ class PreparedRow(NamedTuple):
     objections: Sequence[Finding]
     app_objections: Sequence[Finding]
     body: Body | None
+
+    def plain(self) -> tuple[Any, ...]:
+        """The row without classes, which a pipe takes and gives in a third of the time."""
+        row, identity, key, fingerprint, scheme, *rest, body = self
+        return (row, *identity, key, fingerprint.dump(), scheme.value, *rest, body and body.json)
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> "PreparedRow":
+        """The row that `plain` was made of."""
+        row, provider, group_ref, consumer_ref, key, fingerprint, scheme, *rest, body = plain
+        identity, made = Identity(provider, group_ref, consumer_ref), None if body is None else Body(body)
+        return cls._make((row, identity, key, Fingerprint.load(fingerprint), _SCHEMES[scheme], *rest, made))
+
+
+_SCHEMES = {scheme.value: scheme for scheme in AuthScheme}
 
 
 class UnsoundRow(NamedTuple):

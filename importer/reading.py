@@ -26,7 +26,7 @@ from importer.config import Config, environment
 from importer.errors import ImporterError, SourceLost
 
 if TYPE_CHECKING:
-    from importer.preparing import PreparedChunk, PreparedRow, Task, Wanted
+    from importer.preparing import PreparedChunk, Task, Wanted
 
 WORTHWHILE_BYTES = {".parquet": 512 * 1024, ".pq": 512 * 1024, ".gz": 1024 * 1024, ".zst": 1024 * 1024}
 """Size of the sources from which the process is worth its start, by their suffix: some 8,000 rows."""
@@ -164,6 +164,8 @@ class ReaderProcess:
 
     def _receive(self) -> "PreparedChunk | None":
         """The next chunk; None at the end of a pass. Raises what ended it."""
+        from importer.preparing import PreparedRow
+
         sound: list[PreparedRow] = []
         while True:
             try:
@@ -172,7 +174,7 @@ class ReaderProcess:
                 raise self._lost() from None
             if kind != "rows":
                 break
-            sound += rest[0]
+            sound += map(PreparedRow.of, rest[0])
         match kind:
             case "chunk":
                 chunk: PreparedChunk = rest[0]
@@ -250,7 +252,8 @@ class _Serving:
                 made = preparer.chunks(task, rows, self._next) if is_first else preparer.again(task, rows, self._next)
                 for chunk in made:
                     for first_row in range(0, len(chunk.sound), PART_ROWS):
-                        self._say("rows", chunk.sound[first_row : first_row + PART_ROWS])
+                        rows_of_it = chunk.sound[first_row : first_row + PART_ROWS]
+                        self._say("rows", [row.plain() for row in rows_of_it])
                     self._say("chunk", replace(chunk, sound=()))
                 self._say("end", preparer.notes, preparer.skipped)
             except _RunEnded:

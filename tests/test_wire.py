@@ -1,15 +1,18 @@
 """What leaves the machine: bodies as the published schema wants them, fingerprints that say what changed."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from importer.api.models import AuthScheme, GenerateRequest
-from importer.api.wire import Digests, body_of, patch_of
+from importer.api.wire import Digests, _compact, body_of, patch_of
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "api" / "openapi.json"
 
@@ -28,6 +31,13 @@ BLOCKS: dict[AuthScheme, dict[str, Any]] = {
     AuthScheme.CUSTOM: {"custom_auth": {"token": "fake-token", "scopes": ["b", "a"]}},
     AuthScheme.NONE: {},
 }
+TOKENS_AND_MORE = {
+    "oauth2_authorization_code": {
+        "access_token": {"token": "fake-access-ü\x7f"}, "refresh_token": {"token": "fake-refresh"}, "scopes": ["b", "a"]
+    },
+    "provider_metadata": {"workspace": {"value": "acme"}, "region": {"value": "eu"}},
+}  # fmt: skip
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
 WORKSPACE = {"provider_workspace_ref": "acme", "provider_metadata": {"workspace": {"value": "acme"}}}
 
 
@@ -158,6 +168,26 @@ def test_a_change_shows_in_its_own_part_only(scheme: AuthScheme, more: dict[str,
     digests = Digests(b"k" * 32)
     before, after = digests.fingerprint(request(scheme)), digests.fingerprint(request(scheme, **more))
     assert {name for name in before._fields if getattr(before, name) != getattr(after, name)} == parts
+
+
+def test_a_fingerprint_is_tomorrow_what_it_is_today() -> None:
+    """Ledgers hold it: with another one each of their rows would look changed. Worked out with hashlib and json."""
+    made = Digests(b"k" * 32).fingerprint(request(AuthScheme.AUTHORIZATION_CODE, **TOKENS_AND_MORE))
+
+    def digest(*parts: Any) -> bytes:
+        text = json.dumps(parts, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), key=b"k" * 32, digest_size=16).digest()
+
+    tokens = [["accessToken", "fake-access-ü\x7f"], ["refreshToken", "fake-refresh"], ["scopes", ["a", "b"]]]
+    assert made.auth == digest("auth", 1, "oauth2/authorizationCode", *tokens)
+    assert made.metadata == digest("metadata", 1, ["region", "eu"], ["workspace", "acme"])[:8]
+    assert made.workspace == digest("workspace", 1, "acme")[:8]
+
+
+@given(st.lists(st.none() | st.integers() | ANY_TEXT | st.lists(ANY_TEXT)))
+def test_what_is_digested_is_json_to_the_byte(parts: list[Any]) -> None:
+    """Characters of every kind, half surrogate pairs too: what a ledger holds was made with the standard library."""
+    assert _compact(parts) == json.dumps(parts, separators=(",", ":")).encode()
 
 
 def test_another_key_gives_other_fingerprints() -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
+from pydantic_core import PydanticSerializationError, to_json
 
 from importer.api.models import BLOCKS, AuthorizationCode, AuthScheme, GenerateRequest, Wire, _Body
 from importer.records import Fingerprint, Identity
@@ -21,8 +22,18 @@ _OPEN = frozenset({"provider", "groupRef", "consumerRef", "groupName", "consumer
 _to_json = GenerateRequest.__pydantic_serializer__.to_json
 
 
-# json.dumps makes such an encoder anew for every call that names its separators
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+_slow_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _compact(parts: Sequence[Any]) -> bytes:
+    """What `json.dumps` writes without blanks, to the byte: digests of it lie in ledgers. In half its time.
+
+    The two differ in DEL, which one of them escapes, and in half a surrogate pair, which the other refuses.
+    """
+    try:
+        return to_json(parts, ensure_ascii=True).replace(b"\x7f", b"\\u007f")
+    except PydanticSerializationError:
+        return _slow_json(parts).encode()
 
 
 class Body:
@@ -74,10 +85,10 @@ class Digests:
     def __init__(self, key: bytes) -> None:
         self._new = hashlib.blake2b(key=key, digest_size=16)
 
-    def _digest(self, parts: list[Any], size: int = 16) -> bytes:
+    def _digest(self, parts: Sequence[Any]) -> bytes:
         hasher = self._new.copy()
-        hasher.update(_compact(parts).encode())
-        return hasher.digest()[:size]
+        hasher.update(_compact(parts))
+        return hasher.digest()
 
     def identity(self, identity: Identity) -> bytes:
         """16 bytes for the key of a connection."""
@@ -94,31 +105,28 @@ class Digests:
         """What the row would send, canonical and versioned: the order of scopes, metadata and inputs is no change."""
         metadata = request.provider_metadata or {}
         workspace = request.provider_workspace_ref
+        known = sorted((name, entry.value.get_secret_value()) for name, entry in metadata.items())
         return Fingerprint(
             self._digest(["auth", FINGERPRINT_VERSION, request.auth_scheme, *_credential(request)]),
-            self._digest(
-                ["metadata", FINGERPRINT_VERSION, *sorted((n, _plain(e.value)) for n, e in metadata.items())], 8
-            ),
-            self._digest(["workspace", FINGERPRINT_VERSION, workspace and workspace.get_secret_value()], 8),
+            self._digest(["metadata", FINGERPRINT_VERSION, *known])[:8],
+            self._digest(["workspace", FINGERPRINT_VERSION, workspace and workspace.get_secret_value()])[:8],
         )
 
 
-def _credential(request: GenerateRequest) -> Iterator[Any]:
+def _credential(request: GenerateRequest) -> Iterable[Any]:
     """The credential block as (name, value) pairs in the order of their names; tokens without their times."""
     if request.auth_scheme is AuthScheme.NONE:
-        return
+        return ()
     block = getattr(request, BLOCKS[request.auth_scheme])
     if isinstance(block, AuthorizationCode):
-        for name, token in (("accessToken", block.access_token), ("refreshToken", block.refresh_token)):
-            if token is not None:
-                yield name, token.token.get_secret_value()
-        yield "scopes", _plain(block.scopes)
-    elif isinstance(block, SecretStr):
-        yield "apiKey", block.get_secret_value()
-    elif isinstance(block, _Body):
-        yield from ((name, _plain(getattr(block, name))) for name in sorted(type(block).model_fields))
-    else:
-        yield from sorted((name, _plain(value)) for name, value in block.items())
+        tokens = (("accessToken", block.access_token), ("refreshToken", block.refresh_token))
+        scopes = None if block.scopes is None else sorted(set(block.scopes))
+        return [*((name, token.token.get_secret_value()) for name, token in tokens if token), ("scopes", scopes)]
+    if isinstance(block, SecretStr):
+        return [("apiKey", block.get_secret_value())]
+    if isinstance(block, _Body):
+        return [(name, _plain(getattr(block, name))) for name in sorted(type(block).model_fields)]
+    return sorted((name, _plain(value)) for name, value in block.items())
 
 
 def _plain(value: Any) -> Any:
