@@ -243,9 +243,11 @@ class Planner:
 
     def _objections(self, row: PlannedRow, action: Action) -> tuple[list[Issue], list[Issue]]:
         """What its provider has against a row: errors (with --strict all of it), and warnings."""
-        findings = row.prepared.objections
-        if action is not Action.PATCH:
-            findings = [*findings, *row.prepared.app_objections]
+        findings, more = row.prepared.objections, row.prepared.app_objections
+        if more and action is not Action.PATCH:
+            findings = [*findings, *more]
+        if not findings:
+            return [], []
         errors = rejecting(findings, strict=self._policy.strict)
         return errors, [] if errors else [found.issue for found in findings]
 
@@ -285,7 +287,9 @@ class Planner:
 
     def _take_samples(self, out: Verdicts) -> None:
         """Keep one decoded time and one scope list, so that a wrong unit is seen before anything is sent."""
-        for row, _ in out.to_send if len(self._samples) < 2 else ():
+        for row, _ in out.to_send:
+            if len(self._samples) == 2:
+                return
             ends, scopes = row.prepared.expires_at, row.prepared.scopes
             if ends is not None:
                 expires_at = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M:%S UTC}"

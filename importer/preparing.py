@@ -192,6 +192,8 @@ class _Row:
         digests, judge, identity = self._digests, self._judge, request.identity
         tokens = request.oauth2_authorization_code
         expires_at = tokens.access_token.expires_at if tokens and tokens.access_token else None
+        against = judge.check(request, now=self._now, client_id=row.client_id)
+        against_app = judge.check_app(request, row.client_id)
         return PreparedRow(
             row.row,
             identity,
@@ -202,15 +204,13 @@ class _Row:
             freshness(request, self._at),
             expires_at.timestamp() if expires_at else None,
             tokens.scopes if tokens else None,
-            self._named(judge.check(request, now=self._now, client_id=row.client_id)),
-            self._named(judge.check_app(request, row.client_id)),
+            self._named(against) if against else (),
+            self._named(against_app) if against_app else (),
             body_of(request) if self._with_bodies else None,
         )
 
     def _named(self, findings: Sequence[Finding]) -> Sequence[Finding]:
         """With the columns of the user in the place of the paths in the request."""
-        if not findings:
-            return ()
         column_of = self._column_of
         return [found._replace(issue=replaced(found.issue, field=column_of(found.issue.field))) for found in findings]
 

@@ -221,9 +221,10 @@ def serve() -> None:
     """Do what standard input says, until it ends: with the run, however that ends."""
     to_run = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but our messages may get between them
-    gc.set_threshold(50_000, 20, 100)
     from importer import preparing as _loaded  # noqa: F401 - while the run loads its own
 
+    gc.freeze()  # what was loaded stays, and need not be looked at again
+    gc.set_threshold(50_000, 20, 100)
     try:
         _Serving(sys.stdin.buffer, to_run).go()
     except _RunEnded:

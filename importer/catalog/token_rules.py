@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from importer.api.models import GenerateRequest, Token
+from importer.api.models import GenerateRequest
 from importer.api.wire import _plain as reveal  # the one place that reveals a secret
 from importer.catalog.findings import NOTHING, Finding, Findings, warning
 from importer.outcomes import Code
@@ -36,12 +36,13 @@ def token_findings(request: GenerateRequest, client_id: str | None) -> Findings:
     block = request.oauth2_authorization_code
     if block is None:
         return NOTHING
+    access, refresh, scopes = block.access_token, block.refresh_token, block.scopes
     found: list[Finding] = []
-    if block.access_token is not None:
-        found += _about(block.access_token, f"{_BLOCK}.accessToken.token", client_id)
-    if block.refresh_token is not None:
-        found += _about(block.refresh_token, f"{_BLOCK}.refreshToken.token", client_id)
-    if block.scopes and _is_login_only(block.scopes):
+    if access is not None and _is_suspect(text := reveal(access.token)):
+        found += _about(text, f"{_BLOCK}.accessToken.token", client_id)
+    if refresh is not None and _is_suspect(text := reveal(refresh.token)):
+        found += _about(text, f"{_BLOCK}.refreshToken.token", client_id)
+    if scopes and _is_login_only(scopes):
         reason = "these scopes let a customer log in and nothing else, so the tokens are probably those of your login"
         fix = "Check that they were issued to the client of the integration."
         found.append(warning(f"{_BLOCK}.scopes", Code.LOGIN_SCOPES, reason, fix))
@@ -53,15 +54,18 @@ def _is_login_only(scopes: tuple[str, ...]) -> bool:
     return _LOGIN_SCOPES.issuperset(scopes)
 
 
-def _about(token: Token, path: str, client_id: str | None) -> Iterator[Finding]:
-    text: str = reveal(token.token)
-    if text.startswith("eyJ"):
-        if what := _no_key(_claims(text), client_id):
-            yield warning(path, Code.ID_TOKEN, f"this is {what}, and opens nothing at the provider", "Map another one.")
-    elif len(text) >= 128 and _LONG_HEX.fullmatch(text):
+def _is_suspect(text: str) -> bool:
+    """Whether a token deserves a closer look: hardly any does."""
+    return text.startswith("eyJ") or (len(text) >= 128 and _LONG_HEX.fullmatch(text) is not None)
+
+
+def _about(text: str, path: str, client_id: str | None) -> Iterator[Finding]:
+    if not text.startswith("eyJ"):
         reason = "this is nothing but hexadecimal digits, and more than most tokens have: it may be encrypted"
         fix = "Older versions of Better Auth write so with encryptOAuthTokens: export it decrypted."
         yield warning(path, Code.ODD_CREDENTIAL, reason, fix)
+    elif what := _no_key(_claims(text), client_id):
+        yield warning(path, Code.ID_TOKEN, f"this is {what}, and opens nothing at the provider", "Map another one.")
 
 
 def _no_key(claims: Mapping[str, Any], client_id: str | None) -> str:
