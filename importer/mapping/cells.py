@@ -4,8 +4,9 @@ A reader takes a column as a list and gives one as long: a value, None where the
 place. Nothing here, and no fault, shows a cell.
 """
 
+import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral
@@ -76,9 +77,17 @@ WORDS_FOR_NOTHING = (
 """What exports write where there is nothing, in upper or lower case. A customer may be called so all the same."""
 
 
+_NOTHING = re.compile(rf"\s*(?:{'|'.join(map(re.escape, WORDS_FOR_NOTHING))})\s*", re.IGNORECASE)
+
+
 def is_a_word_for_nothing(cell: Any) -> bool:
     """Whether a cell holds what an export writes where there is nothing."""
-    return isinstance(cell, str) and len(cell) < 20 and cell.strip().casefold() in WORDS_FOR_NOTHING
+    return isinstance(cell, str) and _NOTHING.fullmatch(cell) is not None
+
+
+def has_a_word_for_nothing(texts: Iterable[str]) -> bool:
+    """Whether one of the texts is such a word."""
+    return any(map(_NOTHING.fullmatch, texts))
 
 
 def as_text(cell: Any) -> Any:

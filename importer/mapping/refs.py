@@ -48,6 +48,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
 _ROUNDED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E\+[0-9]+|[+-]?[0-9][.,][0-9]+E[0-9]+", re.IGNORECASE)
+_BEGINS_A_NUMBER = frozenset("+-0123456789")
 _NUMBER_WITH_POINT = re.compile(r"[0-9]+\.0")
 # a catalog key has few digits, if any; a key that stands in its column by mistake has many, and must not be shown
 _PROVIDER = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[A-Za-z0-9._!-]{1,64}")
@@ -70,6 +71,8 @@ def ref_fault(text: str) -> Fault | None:
 
 def _damaged(text: str) -> Fault | None:
     """What a spreadsheet, or a program that took ids for numbers, has done to a ref."""
+    if text[:1] not in _BEGINS_A_NUMBER:
+        return None
     if _ROUNDED.fullmatch(text):
         return _SPREADSHEET
     return _FLOAT if _NUMBER_WITH_POINT.fullmatch(text) else None

@@ -13,7 +13,7 @@ from importer.errors import ConfigError
 from importer.fields import FieldSpec, RowFilter
 from importer.mapping.bodies import CLIENT_ID, KEY, OPEN, Columns, bodies
 from importer.mapping.canonical import COLUMN_OF, canonical_mapping, unused
-from importer.mapping.cells import Fault, distinct, is_a_word_for_nothing
+from importer.mapping.cells import Fault, distinct, has_a_word_for_nothing
 from importer.mapping.ciphertext import refuse_unusable
 from importer.mapping.columns import Cells, compile_field
 from importer.mapping.filters import Filter, without_skipped
@@ -126,7 +126,7 @@ class Mapper:
     def _note_words_for_nothing(self, columns: Columns) -> None:
         """A ref may be the word `null`, and is taken as it is written; most times nothing is meant, and it is said."""
         for path in (*OPEN, "providerWorkspaceRef", "providerMetadata.workspace"):
-            if path in columns and any(map(is_a_word_for_nothing, distinct(columns[path]))):
+            if path in columns and has_a_word_for_nothing(distinct(columns[path])):
                 self._notes.say(
                     f"{self._labels[path]}: words for nothing (NULL, None, …) are taken as they are written; where "
                     "nothing is meant, export such cells empty"
