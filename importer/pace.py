@@ -72,6 +72,8 @@ class Pace:
     hold_s: float = 0.0
     """What the last refusal asked to wait."""
     latency: Latency = Latency()
+    best: float | None = None
+    """The fastest pace that held: a limit that has risen has probably come back to it."""
 
 
 class RatePolicy(Protocol):
@@ -104,7 +106,8 @@ class AdaptiveRate:
     """Finds a limit nobody published, and finds it again when it has changed.
 
     The rate grows until a limit shows itself, steps back to what was accepted, rests there, and then rises, slowly at
-    first and ever faster: a limit that is where it was is met gently, one that has gone up is soon reached.
+    first and ever faster: a limit that is where it was is met gently, one that has gone up is soon reached. Once twice
+    the limit is not refused, it has risen, and the pace goes to the best that held before.
     """
 
     start: float = 10.0
@@ -112,12 +115,20 @@ class AdaptiveRate:
     most: float = 5000.0
     growth: float = 4.0
     """Times a second, until the first refusal."""
-    overshoot: float = 0.6
-    """What is left of a rate that had risen far, for a refusal comes only when the server's burst is used up."""
+    overshoot: float = 0.5
+    """What is left of a rate that had risen far, for a refusal comes only when the server's burst is used up.
+
+    Where the rate grows fourfold in a second, a bucket of a fifth of a second's worth is empty at 1.94 times the limit.
+    """
     back: float = 0.75
     """What is left of the rate after a refusal, if not more was accepted."""
     below: float = 0.98
     """So much of what was accepted is the next pace: at the limit itself, rounding would be refused."""
+    creep: float = 0.002
+    """By this part a second the pace grows while it rests: what was accepted is never more than was asked for, so
+    that the limit is found from below only."""
+    held_s: float = 5.0
+    """A pace that was used for so long without a refusal was one that holds."""
     burst_s: float = 0.2
     """A guess: after a hold the server lets through so many seconds' worth at once, which says nothing of its pace."""
 
@@ -138,7 +149,7 @@ class AdaptiveRate:
             return self._refused(pace, seen)
         if pace.latency.answers >= 10 and pace.latency.elapsed_s >= 0.25:
             pace = self._weighed(pace)
-        return replace(pace, rate=self._risen(pace, used_s)) if used_s else pace
+        return self._risen(pace, used_s) if used_s else pace
 
     def _refused(self, pace: Pace, seen: Seen) -> Pace:
         """Back to what was accepted since the last refusal.
@@ -150,18 +161,30 @@ class AdaptiveRate:
         allowed = max(0.0, pace.accepted - burst) / max(pace.quiet_s - seen.latency_s, 1e-3)
         far = pace.good is None or pace.rate > 1.5 * pace.good
         least = (self.overshoot if far else self.back) * pace.rate
+        if pace.good is None:
+            allowed = 0.0  # most of the time it was asked for far less than the limit
         below = 1.0 if seen.hold_s else self.below
         good = max(self.least, below * min(pace.rate, max(least, allowed)))
         return replace(
             pace,
             rate=good,
             good=good,
-            settled=pace.good is not None and abs(good - pace.good) < 0.05 * pace.good,
+            # the first limit is met from one side only: where the rate had time to grow, it tells enough
+            settled=pace.quiet_s >= 2.0 if pace.good is None else abs(good - pace.good) < 0.05 * pace.good,
             quiet_s=0.0,
             accepted=0,
             hold_s=seen.hold_s,
             latency=Latency(pace.latency.floor_s),
+            best=self._best(pace),
         )
+
+    def _best(self, pace: Pace) -> float | None:
+        """The best pace that held, after a refusal: it is forgotten where going back to it was refused at once."""
+        if pace.good is None:
+            return None
+        if pace.quiet_s >= self.held_s:
+            return max(pace.best or 0.0, pace.good)
+        return None if pace.good == pace.best else pace.best
 
     def _weighed(self, pace: Pace) -> Pace:
         """A step back to less than what is answered, where latency has grown."""
@@ -172,14 +195,19 @@ class AdaptiveRate:
         rate = max(self.least, 0.85 * min(pace.rate, latency.answers / latency.elapsed_s))
         # where a lower pace brings no lower latency, it is not ours: each step back makes it more the usual one
         after = Latency(1.25 * latency.floor_s, before_s=latency.fastest_s)
-        return Pace(rate, good=rate, latency=after)
+        return Pace(rate, good=rate, latency=after, best=pace.best)
 
-    def _risen(self, pace: Pace, used_s: float) -> float:
+    def _risen(self, pace: Pace, used_s: float) -> Pace:
         if pace.good is None:
-            return min(self.most, float(pace.rate * self.growth**used_s))
+            return replace(pace, rate=min(self.most, float(pace.rate * self.growth**used_s)))
         rising_s = pace.quiet_s - self._rest_s(pace, pace.good)
-        rise: float = 0.02 * math.expm1(min(rising_s, 20.0)) if rising_s > 0 else 0.0
-        return min(self.most, pace.good * (1 + rise))
+        rise = self.creep * pace.quiet_s
+        if rising_s > 0:
+            rise += 0.02 * math.expm1(min(rising_s, 20.0))
+        rate = min(self.most, pace.good * (1 + rise))
+        if rise >= 1.0 and pace.best is not None and pace.best > rate:
+            return replace(pace, rate=pace.best, good=pace.best, settled=True, quiet_s=0.0, accepted=0)
+        return replace(pace, rate=rate)
 
     def _rest_s(self, pace: Pace, good: float) -> float:
         """Seconds at the pace that holds, before it rises again: what that costs must be little beside what it may win.

@@ -439,23 +439,27 @@ AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, accepted=500)
         pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=50), 200.0, id="grows"),
         pytest.param(Pace(100.0), replace(USED, elapsed_s=0.5, started=30), 100.0, id="grows only while it is used"),
         pytest.param(Pace(4_000.0), replace(USED, elapsed_s=0.5, started=2_000), 5_000.0, id="grows to its most"),
-        pytest.param(Pace(100.0, quiet_s=3.0, accepted=90), REFUSED, 0.98 * 60.0, id="first refusal: far back"),
+        pytest.param(Pace(100.0, quiet_s=3.0, accepted=90), REFUSED, 0.98 * 50.0, id="first refusal: far back"),
         # a refusal: back to what was accepted since the server last had nothing to give, at the most a quarter
         pytest.param(replace(AT_100, rate=120.0), REFUSED, 0.98 * 510 / 5.08, id="what was accepted"),
         pytest.param(replace(AT_100, accepted=50), REFUSED, 0.98 * 75.0, id="a quarter"),
         pytest.param(replace(AT_100, accepted=900), REFUSED, 0.98 * 100.0, id="never up"),
-        pytest.param(replace(AT_100, rate=400.0), REFUSED, 0.98 * 240.0, id="risen far: far back"),
+        pytest.param(replace(AT_100, rate=400.0), REFUSED, 0.98 * 200.0, id="risen far: far back"),
         pytest.param(Pace(0.5, good=0.5), replace(REFUSED, accepted=0), 0.5, id="least"),
         # after a hold, what the server gives at once is no part of its pace
         pytest.param(replace(AT_100, hold_s=1.0), REFUSED, 0.98 * (510 - 20) / 5.08, id="without the burst"),
-        # a rest, then up, slowly at first; not while the pace is not used
-        pytest.param(replace(AT_100, quiet_s=0.5), USED, 100.0, id="rests"),
-        pytest.param(replace(AT_100, quiet_s=2.3), USED, 103.436, id="rises"),
-        pytest.param(replace(AT_100, quiet_s=4.3), USED, 138.171, id="rises faster"),
+        # a rest, in which it creeps, then up, slowly at first; not while the pace is not used
+        pytest.param(replace(AT_100, quiet_s=0.5), USED, 100.12, id="rests"),
+        pytest.param(replace(AT_100, quiet_s=2.3), USED, 103.916, id="rises"),
+        pytest.param(replace(AT_100, quiet_s=4.3), USED, 139.051, id="rises faster"),
         pytest.param(replace(AT_100, quiet_s=4.3), replace(USED, started=3), 100.0, id="rises only while it is used"),
-        pytest.param(replace(AT_100, quiet_s=20.8, hold_s=1.0, settled=True), USED, 100.0, id="costly: a long rest"),
-        pytest.param(replace(AT_100, quiet_s=23.3, hold_s=1.0, settled=True), USED, 112.778, id="rises after it"),
-        pytest.param(replace(AT_100, quiet_s=2.3, hold_s=1.0), USED, 103.436, id="costly, but not settled"),
+        pytest.param(replace(AT_100, quiet_s=20.8, hold_s=1.0, settled=True), USED, 104.18, id="costly: a long rest"),
+        pytest.param(replace(AT_100, quiet_s=23.3, hold_s=1.0, settled=True), USED, 117.458, id="rises after it"),
+        pytest.param(replace(AT_100, quiet_s=2.3, hold_s=1.0), USED, 103.916, id="costly, but not settled"),
+        # twice the limit is not refused: it has risen, probably to where it was
+        pytest.param(replace(AT_100, quiet_s=5.5, best=300.0), USED, 300.0, id="back to the best"),
+        pytest.param(replace(AT_100, quiet_s=5.0, best=300.0), USED, 179.915, id="not yet twice"),
+        pytest.param(replace(AT_100, quiet_s=5.5, best=150.0), USED, 232.493, id="beyond the best"),
         # latency that grows: back to less than what is answered
         pytest.param(
             replace(AT_100, latency=Latency(0.02, 0.1, 0.1, 30, 0.4)), replace(USED, fastest_s=0.15),
@@ -463,17 +467,31 @@ AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, accepted=500)
         ),
         pytest.param(
             replace(AT_100, quiet_s=0.0, latency=Latency(0.02, 0.08, 0.08, 30, 0.4)),
-            replace(USED, fastest_s=0.15), 100.0, id="latency has grown a little",
+            replace(USED, fastest_s=0.15), 100.02, id="latency has grown a little",
         ),
         pytest.param(
             replace(AT_100, quiet_s=0.0, latency=Latency(0.02, 0.1, 0.1, 4, 0.4)),
-            replace(USED, accepted=5, fastest_s=0.15), 100.0, id="too few answers to say",
+            replace(USED, accepted=5, fastest_s=0.15), 100.02, id="too few answers to say",
         ),
     ],
 )  # fmt: skip
 def test_the_next_rate_is(pace: Pace, seen: Seen, rate: float) -> None:
     assert AdaptiveRate().next(pace, seen).rate == pytest.approx(rate, rel=1e-4)
     assert FixedRate(pace.rate).next(pace, seen).rate == pace.rate
+
+
+@pytest.mark.parametrize(
+    ("pace", "best"),
+    [
+        pytest.param(Pace(100.0, quiet_s=9.0), None, id="no limit has shown itself"),
+        pytest.param(replace(AT_100, quiet_s=6.0), 100.0, id="held"),
+        pytest.param(replace(AT_100, quiet_s=6.0, best=300.0), 300.0, id="another held better"),
+        pytest.param(replace(AT_100, quiet_s=1.0, best=300.0), 300.0, id="on the way down"),
+        pytest.param(replace(AT_100, quiet_s=1.0, best=100.0), None, id="tried in vain"),
+    ],
+)
+def test_the_best_pace_is_the_one_that_held(pace: Pace, best: float | None) -> None:
+    assert AdaptiveRate().next(pace, REFUSED).best == best
 
 
 def test_a_few_refusals_find_a_limit_that_has_fallen() -> None:
@@ -614,10 +632,10 @@ def test_it_follows_the_limit_of_a_server_that_makes_everybody_wait_a_second() -
         server.rate = rate
         sent = driven.send(server, 60)
         whole += reached(sent, rate, 0, 60) * rate / 280
-        assert reached(sent, rate, 15, 60) >= 0.88
+        assert reached(sent, rate, 15, 60) >= 0.9
         assert refused(sent, 10) <= 0.01
 
-    assert whole >= 0.86
+    assert whole >= 0.9
 
 
 @pytest.mark.parametrize("retry_after_s", [1.0, None], ids=["with Retry-After", "without"])
@@ -639,7 +657,7 @@ def test_what_many_workers_were_refused_together_is_one_step_back(clock: MovedCl
         clock.time += 1.0
         for _ in range(30):
             paced.heard(replace(TOO_FAST, latency_s=1.0))
-        assert paced.rate == pytest.approx(0.6 * before, rel=0.03)
+        assert paced.rate == pytest.approx(0.5 * before, rel=0.03)
         assert paced.throttled == 30
         before = paced.rate
         await paced.slot()
