@@ -41,7 +41,7 @@ class SourceConfig:
 
     `preset` names the token store that the rows come from; what the `[mapping]` says of a field wins over it.
     `paths` may hold the URL of a database, with its password: they are not shown. `records` is the path of the list of
-    rows in a JSON document.
+    rows in a JSON document. With one of the `processes` the rows are prepared in the one that sends.
     """
 
     paths: tuple[str, ...] = field(default=(), repr=False)
@@ -51,6 +51,7 @@ class SourceConfig:
     format: Literal["auto", "csv", "parquet", "jsonl", "sql"] = "auto"
     provider: str | None = None
     preset: str | None = None
+    processes: Literal[1, 2] = 2
 
     def named(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """The paths, or where there is none, the database URL in the variable that `url_env` names; () without either.

@@ -58,12 +58,18 @@ class _RunEnded(Exception):
 
 def start_reading(config: Config) -> "ReaderProcess | None":
     """The process, loading what it needs, where the sources are files large enough and there is a core for it."""
-    if (os.cpu_count() or 1) < 2 or not sys.executable or not _is_worthwhile(config):
+    if config.source.processes < 2 or _cores() < 2 or not sys.executable or not _is_worthwhile(config):
         return None
     try:
         return ReaderProcess(config)
     except OSError:
         return None  # no room for another process: the rows are prepared in this one
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells (not on macOS and Windows: there, all)."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _is_worthwhile(config: Config) -> bool:
@@ -192,7 +198,7 @@ class ReaderProcess:
         how = f"by signal {-code}" if code < 0 else f"with {code}"
         return SourceLost(
             f"the process that reads the sources ended {how} before it was through",
-            hint="Run again: what was sent is in the ledger. Where memory was short, make room.",
+            hint="Run again: what was sent is in the ledger. If memory was short, set processes = 1 under [source].",
         )
 
 

@@ -173,6 +173,17 @@ def test_it_is_started_for_files_that_are_large_enough(
         assert (started is not None) == is_worth_it
 
 
+@pytest.mark.usefixtures("always")
+def test_it_is_not_started_where_one_process_is_asked_for_or_one_core_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_csv(tmp_path / "rows.csv", [token_row(1)])
+
+    assert start_reading(load_config(None, {}, source__paths=(str(path),), source__processes=1)) is None
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
+    assert start_reading(config_of(path)) is None
+
+
 @pytest.mark.parametrize("path", ["-", "postgresql://localhost/db", "s3://bucket/rows.csv", "nowhere.csv"])
 @pytest.mark.usefixtures("always")
 def test_it_is_not_started_for_what_is_read_once_or_not_there(path: str) -> None:
