@@ -1,7 +1,7 @@
 """What `throughput` runs in processes of their own: the bare loop, and the pipeline with its event loop watched.
 
-`python -m benchmarks.posting bare ROWS WORKERS`, `… watched SOURCE WORKERS`, `… httpx …`;
-where the server is, the environment says, as for `importer`. Each prints one number.
+`python -m benchmarks.posting bare ROWS WORKERS`, `… watched SOURCE WORKERS`, `… sending …`, `… httpx …`; where the
+server is, the environment says, as for `importer`. Each prints one number.
 """
 
 import asyncio
@@ -106,6 +106,29 @@ def watched(source: str, workers: int) -> float:
     return sorted(late)[int(len(late) * 0.99)]
 
 
+def sending(source: str, workers: int) -> float:
+    """Rows a second between the end of the plan and the last answer: what latency can slow down."""
+    from importer.events import Listener, Progress
+    from importer.summary import PlanSummary
+
+    began = ended = 0.0
+    rows = 0
+
+    class Watch(Listener):
+        def planned(self, plan: PlanSummary) -> None:
+            """Sending begins."""
+            nonlocal began, rows
+            began, rows = time.perf_counter(), plan.to_send
+
+        def progress(self, progress: Progress) -> None:
+            """All are sent, or not yet."""
+            nonlocal ended
+            ended = time.perf_counter() if progress.finished == rows and not ended else ended
+
+    _run(source, workers, Watch())
+    return rows / (ended - began)
+
+
 def over_httpx(source: str, workers: int) -> float:
     """Seconds of the pipeline over httpx's own transport."""
     from importer.api import client
@@ -137,4 +160,4 @@ if __name__ == "__main__":
     if what == "bare":
         print(bare(int(first), int(second)))
     else:
-        print({"watched": watched, "httpx": over_httpx}[what](first, int(second)))
+        print({"watched": watched, "sending": sending, "httpx": over_httpx}[what](first, int(second)))
