@@ -64,7 +64,7 @@ class Planner:
         `key` is that of the digests, `notes` are things to say that were found before the first row, and `preparing`
         prepares the rows of these inputs elsewhere.
         """
-        self._task = Task(key, judge or Judge(), datetime.now(UTC))
+        self._task = Task(key, judge or Judge(), datetime.now(UTC), [source.name for source in inputs.sources])
         self._preparing: Preparing = preparing or Preparer(inputs)
         self._said = notes
         self.sources = inputs.sources

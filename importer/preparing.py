@@ -86,11 +86,15 @@ class PreparedChunk:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What rows are prepared with: the key of the digests, the provider's rules, and the moment tokens are held to."""
+    """What rows are prepared with: the key of the digests, the provider's rules, and the moment tokens are held to.
+
+    `sources` are the names of the files as the run has found them: where somebody finds others, nothing is prepared.
+    """
 
     key: bytes
     judge: Judge
     now: datetime
+    sources: Sequence[str]
 
 
 class Preparing(Protocol):
@@ -133,13 +137,13 @@ class Preparer:
     def chunks(self, task: Task, rows: int | None, bodies: Callable[[], bool]) -> Iterator[PreparedChunk]:
         """See `Preparing`."""
         digests = Digests(task.key)
-        for source_no, chunk in self._read(rows):
+        for source_no, chunk in self._read(task, rows):
             yield self._prepared(task, digests, source_no, chunk, with_bodies=bodies())
 
     def again(self, task: Task, rows: int | None, wanted: Wanted) -> Iterator[PreparedChunk]:
         """See `Preparing`."""
         digests = Digests(task.key)
-        for source_no, chunk in self._read(rows):
+        for source_no, chunk in self._read(task, rows):
             first, last = first_and_last(chunk)
             these = wanted(source_no, first, last)
             if these:
@@ -147,7 +151,9 @@ class Preparer:
                 prepared = self._prepared(task, digests, source_no, part, with_bodies=True)
                 yield replaced(prepared, first=first, last=last)
 
-    def _read(self, rows: int | None) -> Iterator[tuple[int, Chunk]]:
+    def _read(self, task: Task, rows: int | None) -> Iterator[tuple[int, Chunk]]:
+        if [source.name for source in self._inputs.sources] != list(task.sources):
+            raise SourceError("files came or went while the run was looking for them", hint="Run again.")
         read = 0
         for source_no, source in enumerate(self._inputs.sources):
             for chunk in source.chunks():

@@ -11,19 +11,23 @@ import gc
 import json
 import os
 import pickle
+import stat
 import struct
 import subprocess
 import sys
 import traceback
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from glob import iglob
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from importer.config import Config, environment
-from importer.errors import ImporterError, SourceLost
+from importer.errors import ImporterError, SourceError, SourceLost
 
 if TYPE_CHECKING:
     from importer.preparing import PreparedChunk, Task, Wanted
@@ -58,12 +62,17 @@ class _RunEnded(Exception):
 
 def start_reading(config: Config) -> "ReaderProcess | None":
     """The process, loading what it needs, where the sources are files large enough and there is a core for it."""
-    if config.source.processes < 2 or _cores() < 2 or not sys.executable or not _is_worthwhile(config):
+    if config.source.processes < 2 or _cores() < 2 or not _is_python(sys.executable) or not _is_worthwhile(config):
         return None
     try:
         return ReaderProcess(config)
     except OSError:
         return None  # no room for another process: the rows are prepared in this one
+
+
+def _is_python(executable: str | None) -> bool:
+    """Whether it is an interpreter that can be started with our words, and no program with one built into it."""
+    return bool(executable) and "python" in Path(executable or "").name.lower() and not hasattr(sys, "frozen")
 
 
 def _cores() -> int:
@@ -76,18 +85,21 @@ def _is_worthwhile(config: Config) -> bool:
     paths = config.source.named(environment())
     if not paths or any(path == "-" or "://" in path for path in paths):
         return False
-    worth = (size / WORTHWHILE_BYTES.get(suffix, WORTHWHILE_OTHERS) for path in paths
-             for suffix, size in _files(config.base / path))  # fmt: skip
-    return sum(worth) >= 1
-
-
-def _files(path: Path) -> Iterator[tuple[str, int]]:
-    """Suffix and size of each file that is probably meant: a guess, which decides about nothing but speed."""
-    for name in iglob(str(path / "*" if path.is_dir() else path)):  # noqa: PTH207 - an absolute pattern, too
+    worth = 0.0
+    for name in chain.from_iterable(_files(config.base / path) for path in paths):
         try:
-            yield Path(name).suffix.lower(), Path(name).stat().st_size
+            found = name.stat()
         except OSError:
             continue
+        if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+            return False  # a pipe: what one process reads from it, the other does not get
+        worth += found.st_size / WORTHWHILE_BYTES.get(name.suffix.lower(), WORTHWHILE_OTHERS)
+    return worth >= 1
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The files that are probably meant: a guess, which decides about nothing but speed."""
+    return map(Path, iglob(str(path / "*" if path.is_dir() else path)))  # noqa: PTH207 - an absolute pattern, too
 
 
 class ReaderProcess:
@@ -95,9 +107,11 @@ class ReaderProcess:
 
     def __init__(self, config: Config) -> None:
         """Start it. Raises OSError where no process can be started."""
+        self._config = config
         own = {name: value for name, value in environment().items() if name != config.api.api_key_env}
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own words
-            [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+            # -P: nothing is imported from the working directory, which may hold somebody's export
+            [sys.executable, "-P", "-c", _BOOT, json.dumps([path for path in sys.path if isinstance(path, str)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=own,
@@ -107,9 +121,9 @@ class ReaderProcess:
         assert self._process.stdout  # noqa: S101
         self._to, self._from = self._process.stdin, self._process.stdout
         self._spans: list[tuple[int, int, int]] = []
+        self._sending = False
         self.notes: Sequence[str] = ()
         self.skipped = 0
-        self._send("open", config)
 
     @property
     def pid(self) -> int:
@@ -129,7 +143,7 @@ class ReaderProcess:
     def chunks(self, task: "Task", rows: int | None, bodies: Callable[[], bool]) -> "Iterator[PreparedChunk]":
         """See `preparing.Preparing`."""
         self._spans.clear()
-        self._send("chunks", task, rows)
+        self._send("chunks", task, rows, self._config)
         for _ in range(AHEAD):
             self._send("next", bodies())
         while (chunk := self._receive()) is not None:
@@ -138,29 +152,21 @@ class ReaderProcess:
             self._send("next", bodies())
 
     def again(self, task: "Task", rows: int | None, wanted: "Wanted") -> "Iterator[PreparedChunk]":
-        """See `preparing.Preparing`."""
-        self._send("again", task, rows)
-        spans = iter(self._spans)
+        """See `preparing.Preparing`. All that is wanted is said at once: while chunks come, nothing is written."""
+        ranges: dict[tuple[int, int], bytes] = {}
         awaited: deque[tuple[int, int, int]] = deque()
-        for _ in range(AHEAD):
-            self._ask_for_one(spans, wanted, awaited)
+        for span in self._spans:
+            if these := wanted(*span):
+                ranges[span[:2]] = _packed(these)
+                awaited.append(span)
+        if awaited:
+            self._sending = True
+            self._send("again", task, rows, ranges)
         while awaited:
             chunk = self._receive()
             if chunk is None or (chunk.source_no, chunk.first, chunk.last) != awaited.popleft():
                 raise SourceLost("a source changed while it was being sent", hint="Run again.")
-            self._ask_for_one(spans, wanted, awaited)
             yield chunk
-
-    def _ask_for_one(
-        self, spans: Iterator[tuple[int, int, int]], wanted: "Wanted", awaited: "deque[tuple[int, int, int]]"
-    ) -> None:
-        """Ask for the next chunk of which something is wanted, and have those before it passed over."""
-        for span in spans:
-            these = list(wanted(*span))
-            self._send("next", these)
-            if these:
-                awaited.append(span)
-                return
 
     def _send(self, *message: Any) -> None:
         try:
@@ -193,13 +199,30 @@ class ReaderProcess:
             case _:
                 raise ReaderFailed(*rest)
 
-    def _lost(self) -> SourceLost:
+    def _lost(self) -> SourceError:
         code = self._process.wait()
         how = f"by signal {-code}" if code < 0 else f"with {code}"
-        return SourceLost(
+        kind, kept = (SourceLost, ": what was sent is in the ledger") if self._sending else (SourceError, "")
+        return kind(
             f"the process that reads the sources ended {how} before it was through",
-            hint="Run again: what was sent is in the ledger. If memory was short, set processes = 1 under [source].",
+            hint=f"Run again{kept}. If memory was short, set processes = 1 under [source].",
         )
+
+
+def _packed(rows: Collection[int]) -> bytes:
+    """Row numbers as ranges: two numbers of eight bytes for each run of them."""
+    ends = array("Q")
+    for row in sorted(rows):
+        if not ends or row != ends[-1] + 1:
+            ends.extend((row, row))
+        ends[-1] = row
+    return ends.tobytes()
+
+
+def _unpacked(ranges: bytes) -> set[int]:
+    """What `_packed` was given."""
+    ends = array("Q", ranges)
+    return set(chain.from_iterable(range(first, last + 1) for first, last in zip(ends[::2], ends[1::2], strict=True)))
 
 
 def _write(pipe: IO[bytes], message: Any) -> None:
@@ -247,17 +270,19 @@ class _Serving:
         from importer.inputs import open_inputs
         from importer.preparing import Preparer
 
-        _, config = self._heard()
         preparer: Preparer | None = None
         while True:
             kind, *rest = self._heard()
             if kind == "next":
                 continue  # of a pass that has ended already
             try:
-                preparer = preparer or Preparer(open_inputs(config))
-                task, rows = rest
-                is_first = kind == "chunks"
-                made = preparer.chunks(task, rows, self._next) if is_first else preparer.again(task, rows, self._next)
+                task, rows, more = rest
+                if preparer is None:
+                    preparer = Preparer(open_inputs(more))
+                if kind == "chunks":
+                    made = preparer.chunks(task, rows, self._next)
+                else:
+                    made = preparer.again(task, rows, partial(_wanted, more))
                 for chunk in made:
                     for first_row in range(0, len(chunk.sound), PART_ROWS):
                         rows_of_it = chunk.sound[first_row : first_row + PART_ROWS]
@@ -271,11 +296,11 @@ class _Serving:
             except Exception as error:  # its text could hold a value
                 self._say("bug", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
-    def _next(self, *_span: int) -> Any:
-        """What the run says of the next chunk: whether with bodies, or which rows."""
+    def _next(self) -> bool:
+        """What the run says of the next chunk: whether with bodies."""
         kind, *rest = self._heard()
         assert kind == "next", kind  # noqa: S101 - a run asks for one thing at a time
-        return rest[0]
+        return bool(rest[0])
 
     def _heard(self) -> Any:
         try:
@@ -288,3 +313,7 @@ class _Serving:
             _write(self._to, message)
         except OSError:
             raise _RunEnded from None
+
+
+def _wanted(ranges: Mapping[tuple[int, int], bytes], source_no: int, first: int, _last: int) -> set[int]:
+    return _unpacked(ranges.get((source_no, first), b""))

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from desk import Ended, key_row, read_csv, token_row, write_csv
+from hypothesis import given
+from hypothesis import strategies as st
 
 from importer import kept, reading
 from importer.catalog.judge import Judge
@@ -22,7 +25,7 @@ from importer.config import Config, load_config
 from importer.errors import SourceError, SourceLost
 from importer.inputs import open_inputs
 from importer.preparing import PreparedChunk, Preparer, Task
-from importer.reading import ReaderFailed, ReaderProcess, start_reading
+from importer.reading import ReaderFailed, ReaderProcess, _packed, _unpacked, start_reading
 from importer.sandbox import Sandbox
 
 Importer = Callable[..., Ended]
@@ -30,7 +33,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 ROWS = 11_000
 """Three chunks."""
 
-TASK = Task(secrets.token_bytes(32), Judge(), datetime.now(UTC))
+KEY, NOW = secrets.token_bytes(32), datetime.now(UTC)
 
 
 @pytest.fixture
@@ -51,6 +54,15 @@ def config_of(path: Path) -> Config:
     return load_config(None, {}, source__paths=(str(path),))
 
 
+def task_of(*paths: Path) -> Task:
+    return Task(KEY, Judge(), NOW, [str(path) for path in paths])
+
+
+@pytest.fixture
+def task(large: Path) -> Task:
+    return task_of(large)
+
+
 @pytest.fixture
 def reader(large: Path) -> Iterator[ReaderProcess]:
     with closing(ReaderProcess(config_of(large))) as process:
@@ -68,22 +80,22 @@ def told(chunks: Iterator[PreparedChunk]) -> list[Any]:
 # The same rows
 
 
-def test_a_pass_gives_what_one_in_this_process_gives(large: Path, reader: ReaderProcess) -> None:
+def test_a_pass_gives_what_one_in_this_process_gives(large: Path, task: Task, reader: ReaderProcess) -> None:
     here = Preparer(open_inputs(config_of(large)))
     bodies = iter([True, True, True, False, False, False, False, False])
 
-    there = told(reader.chunks(TASK, None, lambda: next(bodies)))
+    there = told(reader.chunks(task, None, lambda: next(bodies)))
 
-    assert there == told(here.chunks(TASK, None, lambda: True))
+    assert there == told(here.chunks(task, None, lambda: True))
     assert len(there) == 3
     assert list(reader.notes) == list(here.notes)
 
 
 @pytest.mark.parametrize("rows", [1, 5_000, 5_001])
-def test_a_pass_over_the_first_rows_gives_these(large: Path, reader: ReaderProcess, rows: int) -> None:
+def test_a_pass_over_the_first_rows_gives_these(large: Path, task: Task, reader: ReaderProcess, rows: int) -> None:
     here = Preparer(open_inputs(config_of(large)))
 
-    assert told(reader.chunks(TASK, rows, lambda: False)) == told(here.chunks(TASK, rows, lambda: False))
+    assert told(reader.chunks(task, rows, lambda: False)) == told(here.chunks(task, rows, lambda: False))
 
 
 @pytest.mark.parametrize(
@@ -92,17 +104,17 @@ def test_a_pass_over_the_first_rows_gives_these(large: Path, reader: ReaderProce
     ids=lambda rows: f"{len(rows)} rows",
 )
 def test_the_second_pass_gives_the_wanted_rows_with_their_bodies(
-    large: Path, reader: ReaderProcess, wanted: set[int]
+    large: Path, task: Task, reader: ReaderProcess, wanted: set[int]
 ) -> None:
     here = Preparer(open_inputs(config_of(large)))
 
     def these(_source_no: int, first: int, last: int) -> set[int]:
         return {row for row in wanted if first <= row <= last}
 
-    assert told(reader.chunks(TASK, None, lambda: False))
-    again = told(reader.again(TASK, None, these))
+    assert told(reader.chunks(task, None, lambda: False))
+    again = told(reader.again(task, None, these))
 
-    assert again == told(here.again(TASK, None, these))
+    assert again == told(here.again(task, None, these))
     assert {row[0] for chunk in again for row in chunk[3]} == wanted
     assert all(row[-1] for chunk in again for row in chunk[3])
 
@@ -166,8 +178,8 @@ def test_it_is_started_for_files_that_are_large_enough(
     (tmp_path / name).touch()
     os.truncate(tmp_path / name, size)
 
-    for given in (name, "*", "."):
-        started = start_reading(load_config(None, {}, source__paths=(str(tmp_path / given),)))
+    for path in (name, "*", "."):
+        started = start_reading(load_config(None, {}, source__paths=(str(tmp_path / path),)))
         if started:
             started.close()
         assert (started is not None) == is_worth_it
@@ -205,16 +217,17 @@ def test_without_room_for_a_process_the_rows_are_prepared_here(
 
 
 @pytest.mark.parametrize("when", ["before", "between"])
-def test_a_process_that_is_killed_is_one_line(reader: ReaderProcess, when: str) -> None:
-    chunks = reader.chunks(TASK, None, lambda: False)
+def test_a_process_that_is_killed_is_one_line(task: Task, reader: ReaderProcess, when: str) -> None:
+    chunks = reader.chunks(task, None, lambda: False)
     if when == "between":
         next(chunks)
     os.kill(reader.pid, signal.SIGKILL)
 
-    with pytest.raises(SourceLost, match="ended by signal 9 before it was through") as caught:
+    with pytest.raises(SourceError, match="ended by signal 9 before it was through") as caught:
         list(chunks)
 
     assert "Run again" in caught.value.hint
+    assert caught.value.exit_code == 2  # nothing was sent yet
 
 
 @pytest.mark.usefixtures("always")
@@ -270,7 +283,7 @@ def test_what_the_sources_are_at_fault_for_comes_back_as_it_is(tmp_path: Path) -
     with closing(ReaderProcess(config_of(path))) as reader:
         path.unlink()
         with pytest.raises(SourceError, match=r"rows\.csv") as caught:
-            list(reader.chunks(TASK, None, lambda: False))
+            list(reader.chunks(task_of(path), None, lambda: False))
 
     assert caught.value.hint
 
@@ -279,14 +292,78 @@ def test_a_file_that_became_another_between_the_passes_is_noticed(tmp_path: Path
     path = tmp_path / "rows.csv"
     path.write_bytes(large.read_bytes())
     with closing(ReaderProcess(config_of(path))) as reader:
-        assert len(list(reader.chunks(TASK, None, lambda: False))) == 3
+        assert len(list(reader.chunks(task_of(path), None, lambda: False))) == 3
         write_csv(path, [token_row(n) for n in range(ROWS - 10)])
         with pytest.raises(SourceLost, match="changed while it was being sent"):
-            list(reader.again(TASK, None, lambda _no, first, _last: [first]))
+            list(reader.again(task_of(path), None, lambda _no, first, _last: [first]))
 
 
-def test_a_bug_in_it_has_a_traceback_and_no_value(reader: ReaderProcess) -> None:
-    broken = Task(TASK.key, None, TASK.now)  # type: ignore[arg-type]  # a bug, of whatever kind
+def test_files_that_came_between_two_looks_at_a_folder_are_not_mixed_up(tmp_path: Path) -> None:
+    first, second = (write_csv(tmp_path / name, [token_row(1)]) for name in ("b.csv", "c.csv"))
+    with closing(ReaderProcess(config_of(tmp_path))) as reader:
+        write_csv(tmp_path / "a.csv", [token_row(2)])
+        with pytest.raises(SourceError, match="files came or went"):
+            list(reader.chunks(task_of(first, second), None, lambda: False))
+
+
+def test_many_files_that_nothing_is_wanted_of_hold_up_nobody(tmp_path: Path, large: Path) -> None:
+    """What is said of them is more than a pipe holds, while chunks that are more than a pipe holds come back."""
+    small = [write_csv(tmp_path / f"a{n:04}.csv", [key_row(n)]) for n in range(1_500)]
+    last = tmp_path / "b.csv"
+    last.write_bytes(large.read_bytes())
+    ended: list[int] = []
+
+    def read(reader: ReaderProcess) -> None:
+        task = task_of(*small, last)
+        assert len(list(reader.chunks(task, None, lambda: False))) == 1_503
+        chunks = reader.again(task, None, lambda no, first, last_row: range(first, last_row + 1) if no % 499 else ())
+        ended.append(len(list(chunks)))
+
+    with closing(ReaderProcess(config_of(tmp_path))) as reader:
+        reads = threading.Thread(target=read, args=(reader,), daemon=True)
+        reads.start()
+        reads.join(timeout=100)
+        assert not reads.is_alive()
+    assert ended == [1_499]
+
+
+@given(st.sets(st.integers(0, 40) | st.integers(0, 1 << 40)))
+def test_rows_are_packed_and_unpacked(rows: set[int]) -> None:
+    assert _unpacked(_packed(rows)) == rows
+
+
+@pytest.mark.usefixtures("always")
+def test_what_lies_in_the_working_directory_is_not_run(home: Path, importer: Importer) -> None:
+    """It may be a folder of exports out of somebody else's hands."""
+    for name in ("json.py", "pickle.py", "pandas.py"):
+        (home / name).write_text("open('was-run', 'w').close()")
+    write_csv(home / "rows.csv", [key_row(1)])
+
+    assert importer("plan", "rows.csv").exit_code == 0
+    assert not (home / "was-run").exists()
+
+
+@pytest.mark.usefixtures("always")
+def test_a_path_object_among_the_places_of_modules_is_passed_over(
+    home: Path, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself passes over it; scripts put one there."""
+    monkeypatch.setattr(sys, "path", [*sys.path, home])
+    write_csv(home / "rows.csv", [key_row(1)])
+
+    assert importer("plan", "rows.csv").exit_code == 0
+
+
+@pytest.mark.usefixtures("always")
+def test_a_pipe_is_read_by_one_process_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    write_csv(tmp_path / "more.csv", [token_row(1)])
+
+    assert start_reading(load_config(None, {}, source__paths=(str(tmp_path / "*.csv"),))) is None
+
+
+def test_a_bug_in_it_has_a_traceback_and_no_value(large: Path, reader: ReaderProcess) -> None:
+    broken = Task(KEY, None, NOW, [str(large)])  # type: ignore[arg-type]  # a bug, of whatever kind
     with pytest.raises(ReaderFailed) as caught:
         list(reader.chunks(broken, None, lambda: False))
 
@@ -297,11 +374,11 @@ def test_a_bug_in_it_has_a_traceback_and_no_value(reader: ReaderProcess) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
 def test_it_knows_neither_the_api_key_nor_has_it_a_credential_for_an_argument(
-    large: Path, monkeypatch: pytest.MonkeyPatch
+    large: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMP_API_KEY", "fake-canary-key")
     with closing(ReaderProcess(config_of(large))) as reader:
-        next(reader.chunks(TASK, None, lambda: True))
+        next(reader.chunks(task, None, lambda: True))
         held = Path(f"/proc/{reader.pid}/environ").read_bytes() + Path(f"/proc/{reader.pid}/cmdline").read_bytes()
 
     assert b"fake-" not in held
