@@ -137,6 +137,7 @@ def test_a_plan_says_the_same(
 
     there = importer("plan", *words, *places, "--json")
     listed = read_csv(home / "report" / "plan-errors.csv"), read_csv(home / "report" / "plan-warnings.csv")
+    # no process from here on: what it says is held against what one process says
     monkeypatch.setattr(reading, "start_reading", lambda _config: None)
     monkeypatch.setattr("importer.commands.start_reading", lambda _config: None)
     here = importer("plan", *words, *places, "--json")
@@ -192,7 +193,7 @@ def test_it_is_not_started_where_one_process_is_asked_for_or_one_core_allowed(
     path = write_csv(tmp_path / "rows.csv", [token_row(1)])
 
     assert start_reading(load_config(None, {}, source__paths=(str(path),), source__processes=1)) is None
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)  # as under taskset -c 0
     assert start_reading(config_of(path)) is None
 
 
