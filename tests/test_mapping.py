@@ -328,6 +328,8 @@ def test_the_provider_of_the_command_line_serves_where_no_column_names_one():
         ("1.23E+17", Code.BAD_REF),
         ("1,23e+17", Code.BAD_REF),
         ("1.23E17", Code.BAD_REF),
+        ("{'id': 42}", Code.BAD_REF),
+        ("[Acme]", None),
         ("42.0", Code.BAD_REF),
         ("4.2", None),
         ("42.0.1", None),

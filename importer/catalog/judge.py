@@ -37,8 +37,7 @@ class Judge:
         return found
 
     def check_app(self, request: GenerateRequest, client_id: str | None) -> Sequence[Finding]:
-        """What the project's provider apps have against making a connection; one that is there has an app or does
-        without."""
+        """What the project's provider apps have against making a connection: one that is there needs none any more."""
         if self.apps is None or not self._needs_app(request):
             return ()
         return self.apps.check(request.provider, client_id)

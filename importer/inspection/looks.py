@@ -22,9 +22,9 @@ from importer.inspection.names import PROVIDER_NAMES, TYPE_WORDS, WORD_NAMES, is
 from importer.inspection.providers import is_code, is_known
 from importer.inspection.times import epochs, spans, written_times
 from importer.inspection.wording import is_id_name, squeezed, words_of
-from importer.mapping.cells import Fault, is_blank
+from importer.mapping.cells import Fault, is_blank, is_python_repr
 from importer.mapping.ciphertext import RULES, encrypted_json, fault_of
-from importer.mapping.json_cells import is_python_repr, loads
+from importer.mapping.json_cells import loads
 from importer.mapping.schemes import WORDS
 from importer.outcomes import Code
 from importer.redaction import describe, looks_like_a_token

@@ -90,6 +90,14 @@ def has_a_word_for_nothing(texts: Iterable[str]) -> bool:
     return any(map(_NOTHING.fullmatch, texts))
 
 
+_REPR = re.compile(r"""\s*[\[{(]\s*u?'""")
+
+
+def is_python_repr(text: str) -> bool:
+    """Whether a text is a list or dict as Python prints it: it is refused, for reading it would be guessing."""
+    return _REPR.match(text) is not None
+
+
 def as_text(cell: Any) -> Any:
     """A cell as text: integers, whole SQL decimals and UUIDs have one spelling; anything else is a fault."""
     if cell is None or isinstance(cell, str | Fault):

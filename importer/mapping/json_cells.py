@@ -1,7 +1,6 @@
 """JSON in a column: each cell parsed once, however many fields look into it."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +8,9 @@ import jsonpath
 from jsonpath.selectors import NameSelector
 
 from importer.errors import ConfigError
-from importer.mapping.cells import Fault, is_blank
+from importer.mapping.cells import Fault, is_blank, is_python_repr
 from importer.mapping.ciphertext import encrypted_json, not_plain
 from importer.outcomes import Code
-
-_REPR = re.compile(r"""\s*[\[{(]\s*u?'""")
 
 PYTHON_REPR = Fault(
     Code.BAD_JSON,
@@ -23,11 +20,6 @@ PYTHON_REPR = Fault(
 _BROKEN = Fault(
     Code.BAD_JSON, "this is not valid JSON", 'Check the column, and that it is not cut off; e.g. {"workspace": "acme"}.'
 )
-
-
-def is_python_repr(text: str) -> bool:
-    """Whether a text is a list or dict as Python prints it: it is refused, for reading it would be guessing."""
-    return _REPR.match(text) is not None
 
 
 def parsed(cell: Any) -> Any:

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from importer.mapping.cells import Fault, Reader, as_text, distinct, is_blank, trimmed
-from importer.mapping.json_cells import is_python_repr, loads, parsed
+from importer.mapping.cells import Fault, Reader, as_text, distinct, is_blank, is_python_repr, trimmed
+from importer.mapping.json_cells import loads, parsed
 from importer.outcomes import Code
 from importer.redaction import looks_like_a_token
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from importer.mapping.cells import Fault, all_text, distinct, replaced, texts, trimmed
+from importer.mapping.cells import Fault, all_text, distinct, is_python_repr, replaced, texts, trimmed
 from importer.outcomes import Code
 from importer.redaction import looks_like_a_token
 
@@ -36,6 +36,11 @@ _FLOAT = Fault(
     Code.BAD_REF,
     "this id is stored as a decimal number; a column of integers with gaps is often written so",
     "Write ids as text or as integers.",
+)
+_PYTHON = Fault(
+    Code.BAD_REF,
+    "this was written by Python's print: a dict or a list, and no id",
+    'Export the id in it, or the column as JSON and name the id by its path, e.g. json = "$.id".',
 )
 _NOT_A_PROVIDER = Fault(
     Code.BAD_REF,
@@ -72,7 +77,7 @@ def ref_fault(text: str) -> Fault | None:
 def _damaged(text: str) -> Fault | None:
     """What a spreadsheet, or a program that took ids for numbers, has done to a ref."""
     if text[:1] not in _BEGINS_A_NUMBER:
-        return None
+        return _PYTHON if is_python_repr(text) else None
     if _ROUNDED.fullmatch(text):
         return _SPREADSHEET
     return _FLOAT if _NUMBER_WITH_POINT.fullmatch(text) else None
