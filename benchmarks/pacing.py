@@ -51,7 +51,7 @@ def limit(url: str, rate: float) -> tuple[float, Came]:
 async def send(url: str, rate: float | str, limits: Sequence[float], seconds: float) -> list[tuple[float, Came]]:
     """Post as fast as the pacer lets it; for each limit, when it began and what came while it held."""
     pacer = Pacer(rate_policy(rate), Patience(), Clock())
-    client = ConnectionsClient(url, "p", "", pacer=pacer, clock=Clock(), workers=WORKERS, timeout_s=30.0)
+    client = ConnectionsClient(url, "p", None, pacer=pacer, clock=Clock(), workers=WORKERS, timeout_s=30.0)
 
     async def work() -> None:
         with suppress(ImporterError):

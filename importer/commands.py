@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from importer.api.client import ConnectionsClient
+from importer.api.key import ApiKey
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
@@ -153,7 +154,7 @@ def _preparing(config: Config, reader: ReaderProcess | None, held: ExitStack) ->
     return held.enter_context(closing(reader)) if reader else None
 
 
-def _key(config: Config, env: Mapping[str, str] | None) -> str:
+def _key(config: Config, env: Mapping[str, str] | None) -> ApiKey:
     """The API key, once it is known for which project."""
     if not config.api.project:
         raise ConfigError("no project is named", hint="Give --project, AMP_PROJECT, or project under [api].")
@@ -257,7 +258,7 @@ def providers(config: Config) -> Providers:
     async def fetch() -> dict[str, Any]:
         pacer = Pacer(FixedRate(UNLIMITED), Patience(), clock)
         async with ConnectionsClient(
-            config.api_root, "", "", pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s
+            config.api_root, "", None, pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s
         ) as client:
             return await fetch_catalog(client, Backoff(2, config.retry.base_s, config.retry.cap_s))
 

@@ -8,9 +8,8 @@ pydantic.
 import os
 import re
 import tomllib
-import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,21 +17,42 @@ from urllib.parse import urlsplit
 
 from importer.errors import ConfigError
 from importer.fields import FieldSpec, nearest, read_mapping
+from importer.redaction import looks_like_a_token
+from importer.values import typed_value
 
+_NAME_IT = (
+    'Name where it is instead: api_key_env = "AMP_API_KEY" (the variable), api_key_file, api_key_command or '
+    "api_key_keyring; and consider the key known: make a new one."
+)
 DEFAULT_URL = "https://api.withampersand.com"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """Where the platform is, and how its key is found; the key itself is never in a config."""
+    """Where the platform is, and how its key is found; the key itself is never in a config.
+
+    One of `api_key_file`, `api_key_command` and `api_key_keyring` (the name of a service) may be set, and then wins
+    over `api_key_env`, which has a default.
+    """
 
     project: str | None = None
     url: str = DEFAULT_URL
     api_key_env: str = "AMP_API_KEY"
     api_key_file: str | None = None
     api_key_command: str | None = None
+    api_key_keyring: str | None = None
     timeout_s: float = field(default=30.0, metadata={"above": 0})
+
+    def __post_init__(self) -> None:
+        named = [key for key in ("api_key_file", "api_key_command", "api_key_keyring") if getattr(self, key)]
+        if len(named) > 1:
+            raise ConfigError(
+                f"{' and '.join(f'api.{key}' for key in named)} each say where the API key is",
+                hint="Keep one of them.",
+            )
+        if looks_like_a_token(self.api_key_env):
+            raise ConfigError("api.api_key_env holds what looks like the API key itself", hint=_NAME_IT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +208,7 @@ def _with(config: Config, name: str, value: Any) -> Config:
     table = getattr(config, section)
     hints = typing.get_type_hints(type(table))
     spec = next(f for f in fields(table) if f.name == key)
-    checked = _value(value, hints[key], spec.metadata, f"{section}.{key}", "the command line or the environment")
+    checked = typed_value(value, hints[key], spec.metadata, f"{section}.{key}", "the command line or the environment")
     # a path given as a flag is relative to the working directory, not to the config's folder
     return replace(config, **{section: replace(table, **{key: checked})})
 
@@ -233,90 +253,20 @@ def _table(table: Mapping[str, Any], into: Any, prefix: str, path: Path) -> Any:
                 raise ConfigError(f"{name} in {path} is not a table", hint=f"Write it as [{name}].")
             values[key] = _table(value, hints[key], f"{name}.", path)
         else:
-            values[key] = _value(value, hints[key], known[key].metadata, name, str(path))
+            values[key] = typed_value(value, hints[key], known[key].metadata, name, str(path))
     return into(**values)
 
 
 def _refuse_a_literal_key(name: str, path: Path) -> None:
-    if name in {"api.key", "api.api_key", "api.token"}:
-        raise ConfigError(
-            f"{name} in {path}: a config does not hold the API key",
-            hint='Name where it is instead: api_key_env = "AMP_API_KEY", api_key_file or api_key_command.',
-        )
+    section, _, key = name.rpartition(".")
+    if section in ("", "api") and re.sub(r"[^a-z]", "", key.lower()) in _KEYS_OF_ALL_SPELLINGS:
+        raise ConfigError(f"{name} in {path}: a config does not hold the API key", hint=_NAME_IT)
 
 
-def _value(value: Any, hint: Any, limits: Mapping[str, Any], name: str, where: str) -> Any:
-    """A TOML value as the type its setting has; numbers may be written as text, since flags are."""
-    for kind in _kinds(hint):
-        fitted = _fit(value, kind)
-        if fitted is not None:
-            if isinstance(fitted, float | int):
-                _check_limits(fitted, limits, name, where)
-            return fitted
-    raise ConfigError(f"{name} in {where} is {_shown(value, name)}", hint=f"Give {_kind_name(hint)}.")
-
-
-def _shown(value: Any, name: str) -> str:
-    """What may be said of a value that does not fit: not where a key or a password could stand by mistake."""
-    if name in _SENSITIVE and value != "" and not isinstance(value, int | float):
-        return f"a {'text' if isinstance(value, str) else 'list'} that does not fit"
-    return f"{value!r:.40}"
-
-
-_SENSITIVE = frozenset(
-    {"api.url", "api.api_key_env", "api.api_key_file", "api.api_key_command", "ledger.url", "source.paths",
-     "source.url_env", "source.query"}
+_KEYS_OF_ALL_SPELLINGS = frozenset(
+    {"key", "apikey", "ampapikey", "xapikey", "token", "apitoken", "accesstoken", "bearer", "bearertoken", "secret",
+     "apisecret", "secretkey", "apikeysecret", "apikeyvalue", "password", "credential", "credentials", "authorization"}
 )  # fmt: skip
-
-
-def _fit(value: Any, kind: Any) -> Any:
-    """`value` as `kind`, or None where it does not fit."""
-    if typing.get_origin(kind) is Literal:
-        return value if value in typing.get_args(kind) else None
-    if typing.get_origin(kind) is tuple:
-        items = [value] if isinstance(value, str) else value
-        return tuple(items) if isinstance(items, list | tuple) and all(isinstance(i, str) for i in items) else None
-    if typing.get_origin(kind) is Mapping:
-        return dict(value) if isinstance(value, Mapping) and _are_texts(value.values()) else None
-    if kind in (int, float) and not isinstance(value, bool):
-        try:
-            number = kind(value) if isinstance(value, str | kind) or kind is float else None
-        except (TypeError, ValueError, OverflowError):
-            return None
-        return number if number is None or number == number else None
-    if kind is str:
-        return value if isinstance(value, str) and value else None
-    return None
-
-
-def _are_texts(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) and value for value in values)
-
-
-def _check_limits(number: float, limits: Mapping[str, Any], name: str, where: str) -> None:
-    if "above" in limits and number <= limits["above"]:
-        raise ConfigError(f"{name} is {number:g} in {where}", hint=f"Give a number above {limits['above']}.")
-    if "least" in limits and number < limits["least"]:
-        raise ConfigError(f"{name} is {number:g} in {where}", hint=f"Give {limits['least']} or more.")
-    if number == float("inf"):
-        raise ConfigError(f"{name} is infinite in {where}", hint="Give a number.")
-
-
-def _kinds(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "a text", Mapping: "a table of texts"}
-
-
-def _kind_name(hint: Any) -> str:
-    names: list[str] = []
-    for kind in _kinds(hint):
-        if typing.get_origin(kind) is Literal:
-            names += [f'"{word}"' for word in typing.get_args(kind)]
-        elif kind is not types.NoneType:
-            names.append(_KINDS.get(typing.get_origin(kind) or kind, "a list of texts"))
-    return " or ".join(names)
 
 
 def _check_url(url: str) -> None:

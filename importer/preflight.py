@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from importer.api.client import ConnectionsClient
+from importer.api.key import ApiKey
 from importer.api.models import Project
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
@@ -105,7 +106,7 @@ def _of_the_catalog(age_s: float | None) -> str:
 class Preflight:
     """The online checks of a plan: `before` the rows are read, and `after` it. Sends reads only, writes no ledger."""
 
-    def __init__(self, config: Config, key: str) -> None:
+    def __init__(self, config: Config, key: ApiKey) -> None:
         self._config = config
         self._key = key
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from importer.api.client import ConnectionsClient
+from importer.api.key import ApiKey
 from importer.clock import Clock
 from importer.config import Config
 from importer.errors import Exit, ImporterError, LedgerLost
@@ -60,7 +61,7 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    config: Config, key: str, ledger: SqliteLedger, *, online: bool = True
+    config: Config, key: ApiKey, ledger: SqliteLedger, *, online: bool = True
 ) -> AsyncIterator[Session]:
     """Check key and project with one read, and take up what a dead run left `sending` as `unknown`.
 

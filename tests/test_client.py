@@ -9,6 +9,7 @@ import pytest
 from conformance.transport import OK, Peer, Server, after_reading
 
 from importer.api.client import ConnectionsClient
+from importer.api.key import ApiKey
 from importer.api.models import AuthScheme, Connection, GenerateRequest
 from importer.api.problems import Answer, Fate
 from importer.api.wire import Body, body_of, patch_of
@@ -51,7 +52,7 @@ def with_client(
         clock = Clock()
         pacer = Pacer(FixedRate(UNLIMITED), Patience(), clock)
         async with ConnectionsClient(
-            url, project, key, pacer=pacer, clock=clock, workers=workers, timeout_s=timeout_s
+            url, project, ApiKey(key), pacer=pacer, clock=clock, workers=workers, timeout_s=timeout_s
         ) as client:
             return await talk(client)
 
@@ -71,7 +72,7 @@ def against(behave: Callable[[Server, Peer], Awaitable[None]], talk: Talk, **opt
         clock = Clock()
         pacer = Pacer(FixedRate(UNLIMITED), Patience(), clock)
         async with server.serving(), ConnectionsClient(
-            server.url.rstrip("/"), "sandbox", KEY,
+            server.url.rstrip("/"), "sandbox", ApiKey(KEY),
             pacer=pacer, clock=clock, **{"workers": 8, "timeout_s": 5.0, **options},
         ) as client:  # fmt: skip
             return await talk(client)

@@ -215,13 +215,23 @@ def test_an_unknown_key_is_told_with_the_nearest(tmp_path: Path, text: str, name
     assert shown.endswith(near)
 
 
-@pytest.mark.parametrize("name", ["key", "api_key", "token"])
+@pytest.mark.parametrize(
+    "name",
+    ["key", "api_key", "token", "apikey", "apiKey", "api-key", "X-Api-Key", "AMP_API_KEY", "secret", "bearer_token",
+     "api_secret", "password"],
+)  # fmt: skip
 def test_a_key_in_the_config_is_refused_and_not_shown(tmp_path: Path, name: str) -> None:
     shown = refused(tmp_path, f'[api]\n{name} = "{KEY}"\n')
 
     assert shown.startswith(f"api.{name} in ")
     assert "a config does not hold the API key" in shown
     assert 'api_key_env = "AMP_API_KEY"' in shown
+    assert refused(tmp_path, f'{name} = "{KEY}"\n').startswith(f"{name} in ")
+
+
+@pytest.mark.parametrize(("slip", "near"), [("api_key_fil", "api_key_file"), ("key_command", "api_key_command")])
+def test_a_slip_in_the_name_of_a_place_is_no_key(tmp_path: Path, slip: str, near: str) -> None:
+    assert refused(tmp_path, f'[api]\n{slip} = "x"\n').endswith(f"Did you mean api.{near}?")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
     ("bulk", "errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
-    ("fields", "scratch", "catalog.workspace", "online"),
-    ("config", "presets", "sources", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
+    ("fields", "private", "scratch", "values", "catalog.workspace", "online"),
+    ("config", "presets", "sources", "api.key", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness",),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),
@@ -84,6 +84,10 @@ def test_only_one_module_reveals_a_secret() -> None:
     """`get_secret_value` outside of api/models.py and api/wire.py is a leak waiting to happen."""
     revealing = {module for module in modules() if "get_secret_value" in _source(module)}
     assert revealing <= {"api.models", "api.wire"}
+
+
+def test_only_the_client_reveals_the_api_key() -> None:
+    assert {module for module in modules() if ".reveal()" in _source(module)} == {"api.client"}
 
 
 def test_only_the_client_calls_httpx() -> None:

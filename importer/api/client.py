@@ -15,6 +15,7 @@ import ijson
 from pydantic import TypeAdapter, ValidationError
 
 from importer import __version__
+from importer.api.key import ApiKey
 from importer.api.models import Connection, Project
 from importer.api.problems import Answer, Fate, read_problem, read_retry_after
 from importer.api.transport import AiohttpTransport, Lost, NeverLeft
@@ -38,8 +39,17 @@ class ConnectionsClient:
     """
 
     def __init__(
-        self, api_root: str, project: str, api_key: str, *, pacer: Pacer, clock: Clock, workers: int, timeout_s: float
+        self,
+        api_root: str,
+        project: str,
+        api_key: ApiKey | None,
+        *,
+        pacer: Pacer,
+        clock: Clock,
+        workers: int,
+        timeout_s: float,
     ) -> None:
+        """Without a key only the catalog can be asked for, which is open to all."""
         self.pacer = pacer
         self._clock = clock
         self._api_key = api_key
@@ -50,7 +60,6 @@ class ConnectionsClient:
         self._generate = httpx.URL(f"{self._connections}:generate")
         headers = {
             "Host": self._generate.netloc.decode("ascii"),
-            **({"X-Api-Key": api_key} if api_key else {}),  # the catalog is open to all
             "User-Agent": f"importer/{__version__}",
             "X-Amp-Client": "importer",
             "X-Amp-Client-Version": __version__,
@@ -137,6 +146,8 @@ class ConnectionsClient:
     def _request(self, method: str, url: httpx.URL | str, body: Body | None, **extensions: object) -> httpx.Request:
         """A request whole as it is: httpx completes one that has `content` itself, in ten times the time."""
         headers, content = self._headers, b""
+        if self._api_key is not None:  # revealed for this request: nothing that lasts holds it
+            headers = [*headers, (b"X-Api-Key", self._api_key.reveal().encode("ascii"))]
         if body is not None:
             content = body.json
             headers = [*headers, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(content))]
@@ -210,7 +221,7 @@ class ConnectionsClient:
 
     def _secrets(self, body: Body | None) -> Callable[[], Sequence[str]]:
         """What must not come back in a message; taken apart only when a problem is read."""
-        return lambda: [self._api_key, *(body.secrets() if body else ())]
+        return lambda: [*([self._api_key.reveal()] if self._api_key else ()), *(body.secrets() if body else ())]
 
 
 def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
