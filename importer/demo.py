@@ -9,6 +9,7 @@ from importer.config import load_config
 from importer.console import Console
 from importer.errors import ConfigError, Exit
 from importer.outcomes import Outcome
+from importer.private import whole_file
 from importer.sandbox import Sandbox
 
 _MARK = "made by importer demo"
@@ -81,17 +82,18 @@ def _pairs(outcomes: dict[Outcome, int]) -> str:
 
 def _make_anew(folder: Path) -> None:
     """Remove what an earlier demo left, and nothing that somebody else made."""
+    mark = folder / "config.toml"
+    if folder.is_symlink() or (folder.exists() and not (mark.is_file() and _MARK.encode() in mark.read_bytes())):
+        raise ConfigError(f"{folder} is there and no earlier demo made it", hint="Move it away, then try again.")
     if folder.exists():
-        mark = folder / "config.toml"
-        if not (mark.is_file() and _MARK in mark.read_text("utf-8")):
-            raise ConfigError(f"{folder} is there and no earlier demo made it", hint="Move it away, then try again.")
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
 
 
 def _write_config(folder: Path) -> Path:
     path = folder / "config.toml"
-    path.write_text(f'# {_MARK}\n[ledger]\nurl = "sqlite:///importer-ledger.db"\n', encoding="utf-8")
+    with whole_file(path) as file:
+        file.write(f'# {_MARK}\n[ledger]\nurl = "sqlite:///importer-ledger.db"\n')
     return path
 
 
@@ -99,7 +101,7 @@ def _write_rows(path: Path) -> None:
     good = [
         {name: text.replace("{n}", str(n)) for name, text in row.items()} for n, row in enumerate(_GOOD * 3, start=1)
     ]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         for n, row in enumerate([*good, *_BAD], start=1):

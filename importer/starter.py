@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.config import Config, SourceConfig
 from importer.errors import ConfigError
+from importer.private import open_new
 
 if TYPE_CHECKING:
     from importer.inspection import Inspection
@@ -26,7 +27,7 @@ def init(
     `source` is a file, a glob, a folder or `-`, relative to the working directory; `preset` the token store it is from,
     told by its columns if it is not named. Raises ConfigError and SourceError; nothing is written then.
     """
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise _is_there(path)
     if preset is not None:
         from importer.presets import load_preset
@@ -36,13 +37,23 @@ def init(
     found = None if source is None else _looked_at(settings)
     text = files("importer").joinpath("starter.toml").read_text("utf-8")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_filled_in(text, settings, found, path.parent))
+        _write_new(path, _filled_in(text, settings, found, path.parent))
     except FileExistsError:
         raise _is_there(path) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="Check the folder.") from None
     return found
+
+
+def _write_new(path: Path, text: str) -> None:
+    """A file for its owner only: a password may be written into it yet. Raises OSError, and leaves none then."""
+    with open(open_new(path), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, no path
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise
 
 
 def _is_there(path: Path) -> ConfigError:

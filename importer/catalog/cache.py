@@ -7,12 +7,12 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from importer.catalog import Catalog
+from importer.private import sweep, whole_file
 
 LARGEST = 64 * 2**20
 """Bytes that a catalog may have (the published one has 0.3 MB): a file put there by somebody must not fill memory."""
@@ -37,19 +37,11 @@ def save(path: Path, document: bytes, at: float) -> bool:
 
     Only the owner can read it. A link in its place is replaced, never followed.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         content = json.dumps({"fetched_at": at, "catalog": json.loads(document)}).encode()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, no path
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole_file(path, "wb") as file:
+            file.write(content)
+        sweep(path.parent)
     except (OSError, ValueError, RecursionError):
         return False
     return True

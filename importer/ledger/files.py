@@ -3,13 +3,14 @@
 import os
 import secrets
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
 from importer.errors import LedgerError
-from importer.ledger.lock import check_folder
+from importer.private import open_new
 
 SCHEMA_VERSION = 3
 """PRAGMA user_version of a ledger that schema.sql makes."""
@@ -20,11 +21,7 @@ def make_ledger(path: Path) -> None:
 
     It is made beside its place and moved there when it is whole: so an empty file there was never ours, but cut off.
     """
-    check_folder(path)
-    if path.is_symlink() and not path.exists():
-        raise LedgerError(
-            f"the ledger {path} is a link to a file that is not there", hint="Mount its folder, or remove the link."
-        )
+    check_place(path)
     if path.exists():
         if not os.access(path, os.W_OK):
             raise LedgerError(f"the ledger {path} cannot be written", hint="Check its owner and mode.")
@@ -33,8 +30,7 @@ def make_ledger(path: Path) -> None:
                 f"the ledger {path} has another name too (a hard link), and one name's lock does not hold the other",
                 hint="Remove one of the two names.",
             )
-        if path.stat().st_mode & 0o077 and path.stat().st_uid == os.geteuid():
-            path.chmod(0o600)  # a copy that was brought back, say: it is nobody else's business
+        _close_to_others(path.resolve())
         return
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -57,9 +53,71 @@ def make_ledger(path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
+def check_place(path: Path) -> None:
+    """Refuse a place where no ledger is to be made or followed to. Raises LedgerError.
+
+    A folder that is not there: perhaps a volume is not mounted, and its ledger must not be begun anew. A link that
+    leads nowhere, to something else, or that another user made: nobody may have us write to a place of their choice.
+    """
+    if not path.parent.is_dir():
+        raise LedgerError(
+            f"the ledger's folder {path.parent} is not there",
+            hint="Make it, or mount it; a new ledger in its place would know nothing of what was done.",
+        )
+    if not path.is_symlink():
+        return
+    if path.lstat().st_uid not in (os.geteuid(), 0):
+        raise LedgerError(f"the ledger {path} is a link that another user made", hint="Remove the link.")
+    if not path.exists():
+        raise LedgerError(
+            f"the ledger {path} is a link to a file that is not there", hint="Mount its folder, or remove the link."
+        )
+    if not _head(path).startswith(_SQLITE):
+        raise LedgerError(f"the ledger {path} is a link to what is no ledger", hint="Remove the link.")
+
+
+_SQLITE = b"SQLite format 3\0"
+
+
+def _head(path: Path) -> bytes:
+    """The header of a database file (the SQLite file format, §1.3), or what else a file begins with."""
+    try:
+        with path.open("rb") as file:
+            return file.read(100)
+    except OSError:
+        return b""
+
+
+def _close_to_others(ledger: Path) -> None:
+    """A ledger that was copied back, say, may be open to others, and it is none of their business.
+
+    Nothing but a ledger of this user is touched, and no link followed.
+    """
+    if not _is_open_to_others(ledger):
+        return  # it is not read, either: to close it would take away the locks of this process's other connections
+    head = _head(ledger)
+    if not head.startswith(_SQLITE) or not 0 < int.from_bytes(head[60:64]) <= SCHEMA_VERSION:  # PRAGMA user_version
+        return
+    for name in ("", "-wal", "-shm"):
+        path = ledger.with_name(f"{ledger.name}{name}")
+        if _is_open_to_others(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+
+
+def _is_open_to_others(path: Path) -> bool:
+    """Whether it is a file of this user that others have rights to."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and bool(facts.st_mode & 0o077)
+
+
 def make_private(path: Path) -> None:
     """An empty file that is owner-only from its first byte; SQLite gives a ledger's WAL the same mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    os.close(open_new(path))
 
 
 def inode(path: Path) -> tuple[int, int, int] | None:

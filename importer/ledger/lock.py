@@ -9,18 +9,20 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from importer.errors import LedgerError, LedgerInUse
+from importer.ledger.files import check_place
 
 
 class LedgerLock:
     """Held from construction to `release`. Raises LedgerInUse, naming pid, host and start of the holder."""
 
     def __init__(self, ledger: Path) -> None:
-        check_folder(ledger)
+        check_place(ledger)
         ledger = ledger.resolve()  # one lock for the file, by whatever link it is reached
         path = ledger.with_name(f"{ledger.name}.lock")
         try:
@@ -30,6 +32,10 @@ class LedgerLock:
                 f"the ledger's lock {path} cannot be opened: {error.strerror}",
                 hint="Check the folder's owner and mode.",
             ) from None
+        facts = os.fstat(self._fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+            os.close(self._fd)  # we write into it: somebody may have put another name of a file of ours here
+            raise LedgerError(f"the ledger's lock {path} is no file of its own", hint="Remove it.")
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -43,15 +49,6 @@ class LedgerLock:
     def release(self) -> None:
         """Let the next run in."""
         os.close(self._fd)
-
-
-def check_folder(ledger: Path) -> None:
-    """Refuse a folder that is not there: perhaps a volume is not mounted, and its ledger must not be begun anew."""
-    if not ledger.parent.is_dir():
-        raise LedgerError(
-            f"the ledger's folder {ledger.parent} is not there",
-            hint="Make it, or mount it; a new ledger in its place would know nothing of what was done.",
-        )
 
 
 def _say_who(fd: int) -> None:
