@@ -15,11 +15,13 @@ import click
 from importer import __version__, options
 from importer.ending import carry_out
 from importer.errors import ConfigError, Exit
-from importer.options import ask, config_of, console_of, shown, typed, without_password
+from importer.options import ask, config_of, console_of, shown, typed, warn, without_password
+from importer.private import leave_no_core
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    leave_no_core()
     code = run_command(sys.argv[1:] if arguments is None else arguments)
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         # everything is written; a thread that waits for a pipe must not keep the process
@@ -73,6 +75,7 @@ def run(**given: Any) -> int:
 
     _share_the_process()
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
+    warn(console, config, given["source"])
     how = RunOptions(
         only=given["only"], rows=given["rows"], checks=given["checks"], strict=given["strict"], yes=given["yes"]
     )
@@ -105,6 +108,7 @@ def plan(**given: Any) -> int:
 
     _share_the_process()
     console = console_of(as_json=given["as_json"], quiet=given["quiet"])
+    warn(console, config, given["source"])
     how = RunOptions(
         only=given["only"],
         rows=given["rows"],
@@ -162,8 +166,9 @@ def verify(**given: Any) -> int:
     if given["forget_missing"]:
         ask("Rows that were rolled back or are missing will be posted again by the next run.", given["yes"])
     config = config_of(given)
-    found = verify_(config, refresh=given["refresh"], forget_missing=given["forget_missing"])
     console = console_of(as_json=given["as_json"])
+    warn(console, config)
+    found = verify_(config, refresh=given["refresh"], forget_missing=given["forget_missing"])
     console.verified(found.as_json(), report=shown(config.report_dir / "verify-errors.csv"))
     if found.stopped:
         console.error(found.stopped)
@@ -189,8 +194,9 @@ def rollback(**given: Any) -> int:
     if not given["dry_run"]:
         ask("Connections will be deleted, and tokens that were rotated since do not come back.", given["yes"])
     config = config_of(given)
-    found = rollback_(config, given["run_id"], dry_run=given["dry_run"])
     console = console_of(as_json=given["as_json"])
+    warn(console, config)
+    found = rollback_(config, given["run_id"], dry_run=given["dry_run"])
     if given["as_json"]:
         console.emit("summary", found.as_json())
     what = f"would delete {found.found:,}" if found.dry_run else f"deleted {found.deleted:,} · left {found.left:,}"
@@ -215,8 +221,10 @@ def report(**given: Any) -> int:
     """
     from importer.commands import report as report_
 
-    found, folder = report_(config_of(given), given["run_id"])
+    config = config_of(given)
     console = console_of(as_json=given["as_json"])
+    warn(console, config)
+    found, folder = report_(config, given["run_id"])
     if given["as_json"]:
         console.emit("summary", found.summary or {})
     console.data(f"reports of run {found.run_id} in {shown(folder)}: results.csv, errors.csv, summary.json")
@@ -277,8 +285,11 @@ def inspect(**given: Any) -> int:
     from importer.inspection.screen import screen
 
     source = given.pop("source")
-    found = inspect_(config_of(given | {"source": (source,) if source else ()}), given["rows"])
+    typed_sources = (source,) if source else ()
+    config = config_of(given | {"source": typed_sources})
     console = console_of(as_json=given["as_json"])
+    warn(console, config, typed_sources)
+    found = inspect_(config, given["rows"])
     if given["as_json"]:
         console.emit("inspect", found.as_json())
     again = [without_password(source)] if source else ["-c", str(given["config_path"] or "config.toml")]

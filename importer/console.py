@@ -135,6 +135,11 @@ class Console(Listener):
         if not self._quiet and not self._json:
             print(text, file=self._talk)
 
+    def warn(self, text: str) -> None:
+        """What should be seen to, though the command goes on: on stderr, and not at all with --quiet."""
+        if not self._quiet:
+            print(f"warning: {text}", file=self._talk)
+
     def data(self, text: str) -> None:
         """A line of what was asked for, on stdout."""
         self._print(text)

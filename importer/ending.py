@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from importer.errors import Exit, ImporterError
+from importer.errors import ConfigError, Exit, ImporterError
 from importer.options import console_of
 
 
@@ -19,6 +19,9 @@ def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and _is_for_a_key(error.option_name):
+            console_of(as_json="--json" in arguments).error(_no_argument(error.option_name))
+            return Exit.USAGE
         error.show()
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
@@ -45,3 +48,17 @@ def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
             "This is a bug of importer: please report the lines above. The ledger is intact; run again.", err=True
         )
         return Exit.BUG
+
+
+def _is_for_a_key(option: str) -> bool:
+    """Whether an option that is none was to give the API key, as other tools have it."""
+    name = option.strip("-").replace("_", "").replace("-", "").lower()
+    return name in {"key", "apikey", "ampapikey", "xapikey", "token", "apitoken", "accesstoken", "secret", "password"}
+
+
+def _no_argument(option: str) -> ConfigError:
+    return ConfigError(
+        f"{option}: the API key is never an argument, which everybody on this machine could read (ps)",
+        hint="Set AMP_API_KEY, or one of api_key_file, api_key_command and api_key_keyring under [api] in a config. "
+        "A key that was typed is in the shell's history now: make a new one.",
+    )

@@ -6,7 +6,7 @@ Standard library and click only: `--help` starts at once.
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ import click
 
 from importer.config import Config, load_config
 from importer.errors import ConfigError
+from importer.exposures import exposures
 
 if TYPE_CHECKING:
     from importer.console import Console
@@ -79,6 +80,12 @@ def console_of(*, as_json: bool = False, quiet: bool = False) -> "Console":
     from importer.console import Console
 
     return Console(as_json=as_json, quiet=quiet)
+
+
+def warn(console: "Console", config: Config, sources: Sequence[str] = ()) -> None:
+    """Say what others on this machine can see or change of this command; `sources` are those that were typed."""
+    for line in exposures(config, sources):
+        console.warn(line)
 
 
 def ask(what: str, yes: bool) -> None:

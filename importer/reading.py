@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from importer.config import Config, environment
 from importer.errors import ImporterError, SourceError, SourceLost
+from importer.private import leave_no_core
 
 if TYPE_CHECKING:
     from importer.preparing import PreparedChunk, Task, Wanted
@@ -248,6 +249,7 @@ def _read(pipe: IO[bytes]) -> Any:
 
 def serve() -> None:
     """Do what standard input says, until it ends: with the run, however that ends."""
+    leave_no_core()
     to_run = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but our messages may get between them
     from importer import preparing as _loaded  # noqa: F401 - while the run loads its own

@@ -63,7 +63,7 @@ def _refusal(trouble: str | None, service: str, project: str) -> ConfigError:
             )
     return ConfigError(
         f"the keyring cannot be read: {trouble}",
-        hint="Look at it in a terminal: keyring diagnose; keyring --list-backends",
+        hint="Look at it in a terminal: keyring --list-backends",
     )
 
 
