@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from importer.errors import ConfigError
 from importer.fields import FieldSpec, nearest, read_mapping
-from importer.redaction import looks_like_a_token
 from importer.values import typed_value
 
 _NAME_IT = (
@@ -26,6 +25,14 @@ _NAME_IT = (
 )
 DEFAULT_URL = "https://api.withampersand.com"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _is_a_literal_key(api_key_env: str) -> bool:
+    if re.fullmatch(r"[A-Z_]+", api_key_env):
+        return False
+    from importer.redaction import looks_like_a_token  # here, so that --help starts without it
+
+    return looks_like_a_token(api_key_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class ApiConfig:
                 f"{' and '.join(f'api.{key}' for key in named)} each say where the API key is",
                 hint="Keep one of them.",
             )
-        if looks_like_a_token(self.api_key_env):
+        if _is_a_literal_key(self.api_key_env):
             raise ConfigError("api.api_key_env holds what looks like the API key itself", hint=_NAME_IT)
 
 

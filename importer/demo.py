@@ -48,14 +48,20 @@ _COLUMNS = (
 
 def run_demo(folder: Path) -> int:
     """Make `folder` anew, import its rows into a sandbox that loses answers, twice. 0 when it went as it should."""
-    _make_anew(folder)
     rows = folder / "connections.csv"
-    _write_rows(rows)
+    try:
+        _make_anew(folder)
+        settings = _write_config(folder)
+        _write_rows(rows)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written: {error.strerror}", hint="Run it in a folder that you can write to."
+        ) from None
     console = Console()
     with Sandbox(seed=7) as sandbox:
         sandbox.next("drop_after_commit", 2)
         config = load_config(
-            _write_config(folder),
+            settings,
             sandbox.environment(),
             source__paths=[str(rows.absolute())],
             limits__rate=50.0,

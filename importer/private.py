@@ -7,7 +7,6 @@ import fcntl
 import os
 import re
 import resource
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,7 +49,7 @@ def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
 def _new_part(path: Path) -> tuple[Path, int]:
     """A new file beside `path`, locked: the kernel drops the lock when its writer dies, which `sweep` looks for."""
     while True:
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         descriptor = open_new(part)
         with suppress(OSError):  # a file system without locks: there, nothing is swept either
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -72,6 +72,24 @@ def test_nothing_that_lasts_in_the_client_shows_the_key(sandbox: Sandbox) -> Non
     assert asyncio.run(reached()) == []
 
 
+def test_no_library_below_the_client_logs_the_key(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """With all that aiohttp, httpx and asyncio have to say: a request's own headers are not in it."""
+
+    async def ask() -> None:
+        pacer = Pacer(FixedRate(UNLIMITED), Patience(), Clock())
+        for root in (sandbox.url, "http://127.0.0.1:9"):
+            async with ConnectionsClient(
+                root, "p", ApiKey(sandbox.api_key), pacer=pacer, clock=Clock(), workers=2, timeout_s=5.0
+            ) as client:
+                await client.project()
+
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(ask(), debug=True)
+
+    assert "asyncio" in {record.name for record in caplog.records}
+    assert sandbox.api_key not in caplog.text
+
+
 def everything_from(start: object) -> list[object]:
     """What can be reached from an object, but for code, the loop that runs this test, and what a key holds."""
     found: dict[int, object] = {}

@@ -61,6 +61,27 @@ def test_a_copy_of_the_older_ledger_stays_beside_it(old: Path) -> None:
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
+def test_what_is_in_the_place_of_the_copy_is_replaced_and_no_link_followed(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    copy = old.with_name("ledger.db.backup-v1")
+    copy.symlink_to(tmp_path / "victim")
+
+    SqliteLedger(old).close()
+
+    assert version(copy) == 1
+    assert not copy.is_symlink()
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_folder_in_the_place_of_the_copy_is_told_and_nothing_upgraded(old: Path) -> None:
+    old.with_name("ledger.db.backup-v1").mkdir()
+
+    with pytest.raises(LedgerError, match=r"backup-v1 cannot be made"):
+        SqliteLedger(old)
+
+    assert version(old) == 1
+
+
 def test_an_upgrade_that_fails_leaves_the_older_ledger_as_it_was(old: Path) -> None:
     """Something of the newer version stands in the way: nothing of the upgrade is left behind."""
     with closing(sqlite3.connect(old)) as db:

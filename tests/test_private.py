@@ -1,6 +1,7 @@
 """What is written is its owner's alone from the first byte, whole or not at all, and nowhere but where it belongs."""
 
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -279,6 +280,16 @@ def test_a_folder_of_somebody_elses_is_no_demo(home: Path, importer: Importer) -
 
     assert importer("demo").exit_code == 2
     assert (home / "importer-demo/config.toml").read_bytes() == b"\xff\xfe"
+
+
+def test_a_demo_that_cannot_be_written_is_told(home: Path) -> None:
+    """On a disk with room for nothing: here, in a shell whose files may have no byte."""
+    words = f"ulimit -f 0; exec {shlex.quote(sys.executable)} -m importer demo"
+
+    ended = subprocess.run(["sh", "-c", words], cwd=home, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: importer-demo cannot be written: File too large")
 
 
 def test_a_link_in_the_place_of_the_kept_catalog_is_replaced(victim: Path, tmp_path: Path) -> None:

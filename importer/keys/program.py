@@ -57,10 +57,12 @@ def printed(words: Sequence[str], patience_s: float, **more: Any) -> tuple[int |
     content = b""
     with subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, **more) as process:  # noqa: S603 - no shell
         assert process.stdout  # noqa: S101 - as it was asked for
+        heard = select.poll()  # select() takes no descriptor above 1023, and a program may have many
+        heard.register(process.stdout, select.POLLIN)
         try:
             while len(content) <= LONGEST:
                 # a child of the program's own may keep the pipe open after it: the clock counts, not the program
-                if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                if not heard.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     return None, b""
                 part = os.read(process.stdout.fileno(), LONGEST)
                 if not part:

@@ -34,7 +34,7 @@ def make_ledger(path: Path) -> None:
         return
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        make_private(part)
+        os.close(open_new(part))  # SQLite gives the files beside a ledger the mode of the ledger
         with explained(path, LedgerError), closing(sqlite3.connect(part)) as db:
             schema = files("importer.ledger").joinpath("schema.sql").read_text("utf-8")
             key = f"INSERT INTO meta VALUES ('key', X'{secrets.token_hex(32)}')"  # noqa: S608 - our own digits
@@ -115,9 +115,13 @@ def _is_open_to_others(path: Path) -> bool:
     return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and bool(facts.st_mode & 0o077)
 
 
-def make_private(path: Path) -> None:
-    """An empty file that is owner-only from its first byte; SQLite gives a ledger's WAL the same mode."""
-    os.close(open_new(path))
+def replace_private(path: Path) -> None:
+    """An empty file for its owner only, in place of an older one or of a link. Raises LedgerError."""
+    try:
+        path.unlink(missing_ok=True)
+        os.close(open_new(path))
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be made: {error.strerror}", hint="Move away what is there.") from None
 
 
 def inode(path: Path) -> tuple[int, int, int] | None:

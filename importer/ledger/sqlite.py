@@ -27,7 +27,7 @@ from importer.ledger.base import (
     Superseded,
     Write,
 )
-from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, make_private
+from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, replace_private
 from importer.ledger.statements import (
     COLUMNS,
     FIRST,
@@ -115,8 +115,7 @@ class SqliteLedger:
     def _upgrade(self, version: int) -> None:
         """Bring an older ledger to SCHEMA_VERSION in one transaction, with a copy of it beside it."""
         copy = self.path.with_name(f"{self.path.name}.backup-v{version}")
-        copy.unlink(missing_ok=True)
-        make_private(copy)
+        replace_private(copy)
         with closing(sqlite3.connect(copy)) as backup:
             self._db.backup(backup)
         steps = " ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
