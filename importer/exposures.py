@@ -13,9 +13,8 @@ _PASSWORD = re.compile(r"://[^/]*:[^/]+@|://.*[?&][a-z_]*(password|passwd|pwd|se
 
 def exposures(config: Config, sources: Sequence[str] = ()) -> Iterator[str]:
     """A line for each; `sources` are those that were typed. None quotes a source."""
-    for folder, what in _folders(config).items():
-        if others_can_write(folder):
-            yield f"others can write to {folder}, and so exchange the {' and the '.join(what)}: chmod go-w {folder}"
+    for folder, what in _open_folders(config).items():
+        yield f"others can write to {folder}, and so exchange the {' and the '.join(what)}: chmod go-w {folder}"
     if any(_PASSWORD.search(source) for source in sources):
         yield (
             "everybody on this machine can read the password in a URL on the command line (ps): "
@@ -23,10 +22,13 @@ def exposures(config: Config, sources: Sequence[str] = ()) -> Iterator[str]:
         )
 
 
-def _folders(config: Config) -> dict[Path, list[str]]:
-    """Where the command writes, each folder with what it writes there."""
-    ledger = [config.ledger_path.parent] if config.ledger.url.startswith("sqlite:///") else []  # refused elsewhere
+def _open_folders(config: Config) -> dict[Path, list[str]]:
+    """Folders on the way to what the command writes that others can write to, each with what lies in it."""
+    places = {"ledger": config.ledger_path.parent} if config.ledger.url.startswith("sqlite:///") else {}
     found: dict[Path, list[str]] = {}
-    for folder, what in [*((folder, "ledger") for folder in ledger), (config.report_dir, "reports")]:
-        found.setdefault(Path(os.path.realpath(folder)), []).append(what)
+    for what, place in (places | {"reports": config.report_dir}).items():
+        folder = Path(os.path.realpath(place))
+        for on_the_way in (folder, *folder.parents):
+            if others_can_write(on_the_way):
+                found.setdefault(on_the_way, []).append(what)
     return found

@@ -43,10 +43,22 @@ def test_a_folder_that_others_can_write_to_is_warned_of_once(home: Path, importe
 
     assert ended.exit_code == 0
     assert warnings_of(ended) == [
-        f"warning: others can write to {home}, and so exchange the ledger: chmod go-w {home}",
+        f"warning: others can write to {home}, and so exchange the ledger and the reports: chmod go-w {home}",
         f"warning: others can write to {home}/importer-report, and so exchange the reports: "
         f"chmod go-w {home}/importer-report",
     ]
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_folder_above_counts_too(home: Path, importer: Importer) -> None:
+    """Who can write there puts another folder in the place of ours."""
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+
+    ended = importer("run", "rows.csv", "--report-dir", "open/new/reports")
+
+    (line,) = warnings_of(ended)
+    assert f"others can write to {home}/open, and so exchange the reports: " in line
 
 
 @pytest.mark.usefixtures("rows")
