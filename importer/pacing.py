@@ -14,6 +14,7 @@ from importer.api.problems import Answer, Fate
 from importer.clock import Clock
 from importer.errors import ApiRefused, ImporterError
 from importer.pace import UNLIMITED, RatePolicy, Seen
+from importer.timeline import Timeline
 
 PROBE_AFTER = 10
 """Failed requests in a row after which all workers hold and one probe goes alone."""
@@ -54,6 +55,7 @@ class Pacer:
         self.requests = 0
         self.throttled = 0
         self.held_for = ""
+        self.timeline: Timeline | None = None
         self._policy = policy
         self._patience = patience
         self._clock = clock
@@ -187,6 +189,8 @@ class Pacer:
         """
         self.give_back(probe)
         now = self._clock.steady()
+        if self.timeline:
+            self.timeline.heard(now, answer.status, answer.latency_s)
         if answer.fate is Fate.ANSWERED and (answer.status or 0) < 500:
             self._failures = 0
             self._probe_out = False
