@@ -5,6 +5,7 @@ imports happen inside a verb, so that `--help` starts at once.
 """
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import click
 
 from importer import __version__, options
+from importer.crash import install_hooks
 from importer.ending import carry_out
 from importer.errors import ConfigError, Exit
+from importer.logs import log_to
 from importer.options import ask, config_of, console_of, shown, typed, warn, without_password
 from importer.private import leave_no_core
 
@@ -22,6 +25,8 @@ from importer.private import leave_no_core
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     leave_no_core()
+    install_hooks()
+    logging.captureWarnings(True)  # their texts can hold a cell
     code = run_command(sys.argv[1:] if arguments is None else arguments)
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         # everything is written; a thread that waits for a pipe must not keep the process
@@ -33,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Carry out one command and return its exit code; what it has to say is said."""
-    return carry_out(importer, arguments)
+    with log_to(sys.stderr):
+        return carry_out(importer, arguments)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -58,6 +64,7 @@ def importer() -> None:
 @click.option("--yes", is_flag=True, help="Send although more than a fifth of the done rows look changed.")
 @options.as_json
 @options.quiet
+@options.logged
 def run(**given: Any) -> int:
     """Import every row of SOURCE that is not done yet. Run it again to go on.
 
@@ -74,7 +81,7 @@ def run(**given: Any) -> int:
     from importer.runner import RunOptions
 
     _share_the_process()
-    console = console_of(as_json=given["as_json"], quiet=given["quiet"])
+    console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
     warn(console, config, given["source"])
     how = RunOptions(
         only=given["only"], rows=given["rows"], checks=given["checks"], strict=given["strict"], yes=given["yes"]
@@ -93,6 +100,7 @@ def run(**given: Any) -> int:
 @click.option("--online", is_flag=True, help="Short for --checks online: sends reads only.")
 @options.as_json
 @options.quiet
+@options.logged
 def plan(**given: Any) -> int:
     """Say what `run` would do with SOURCE, and send nothing. With --online, the project is looked at too.
 
@@ -107,7 +115,7 @@ def plan(**given: Any) -> int:
     from importer.runner import RunOptions
 
     _share_the_process()
-    console = console_of(as_json=given["as_json"], quiet=given["quiet"])
+    console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
     warn(console, config, given["source"])
     how = RunOptions(
         only=given["only"],
@@ -153,6 +161,7 @@ def status(**given: Any) -> int:
 @click.option("--forget-missing", is_flag=True, help="Make rows that are rolled back or missing pending again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.as_json
+@options.logged
 def verify(**given: Any) -> int:
     """Compare the ledger with the project, and settle rows that are unknown.
 
@@ -166,7 +175,7 @@ def verify(**given: Any) -> int:
     if given["forget_missing"]:
         ask("Rows that were rolled back or are missing will be posted again by the next run.", given["yes"])
     config = config_of(given)
-    console = console_of(as_json=given["as_json"])
+    console = console_of(as_json=given["as_json"], only_log=given["only_log"])
     warn(console, config)
     found = verify_(config, refresh=given["refresh"], forget_missing=given["forget_missing"])
     console.verified(found.as_json(), report=shown(config.report_dir / "verify-errors.csv"))
@@ -183,6 +192,7 @@ def verify(**given: Any) -> int:
 @click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.as_json
+@options.logged
 def rollback(**given: Any) -> int:
     """Delete the connections that one run posted, and nothing that it adopted.
 
@@ -194,7 +204,7 @@ def rollback(**given: Any) -> int:
     if not given["dry_run"]:
         ask("Connections will be deleted, and tokens that were rotated since do not come back.", given["yes"])
     config = config_of(given)
-    console = console_of(as_json=given["as_json"])
+    console = console_of(as_json=given["as_json"], only_log=given["only_log"])
     warn(console, config)
     found = rollback_(config, given["run_id"], dry_run=given["dry_run"])
     if given["as_json"]:

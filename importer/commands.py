@@ -16,7 +16,9 @@ from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
 from importer.config import Config, environment
+from importer.crash import discreet
 from importer.errors import ApiRefused, ConfigError, LedgerError
+from importer.event_log import EventLog
 from importer.events import Listener
 from importer.inputs import Inputs, open_inputs
 from importer.keys import read_key
@@ -39,6 +41,7 @@ from importer.undo import Rollback, RollbackSummary, in_doubt
 from importer.verifier import Verifier, VerifySummary
 
 
+@discreet
 def plan(
     config: Config,
     options: RunOptions | None = None,
@@ -72,7 +75,7 @@ def plan(
             notes=ground.notes,
             preparing=preparing,
         )
-        planner.read_all((listener or Listener()).planning)
+        planner.read_all(EventLog(listener or Listener()).planning)
         online = preflight.after(project, ground.judge, spool, planner.names, ledger) if preflight and project else None
         summary = replace(planner.summary(), online=online)
         write_errors(config.report_dir / "plan-errors.csv", spool.problems(planner.names))
@@ -106,6 +109,7 @@ def _known_ledger(config: Config, project_id: str | None) -> SqliteLedger | None
     return ledger
 
 
+@discreet
 def run(
     config: Config,
     options: RunOptions | None = None,
@@ -139,7 +143,7 @@ def run(
                     notes=ground.notes,
                     preparing=preparing,
                 )
-                return await Runner(session, planner, spool, options, listener or Listener()).go()
+                return await Runner(session, planner, spool, options, EventLog(listener or Listener())).go()
 
     with ExitStack() as held:
         preparing = _preparing(config, reader, held)
@@ -172,6 +176,7 @@ def _locked(config: Config) -> Iterator[SqliteLedger]:
         lock.release()
 
 
+@discreet
 def verify(
     config: Config,
     *,
@@ -193,7 +198,7 @@ def verify(
                 verifier = Verifier(session, view, refresh=refresh, forget_missing=forget_missing)
                 summary = await verifier.go()
             _write_verify_reports(config, ledger, session.run_id, summary.as_json())
-            ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
+            session.end(summary.exit_code, summary.as_json())
             return summary
 
     with _locked(_with_a_ledger(config)) as ledger:
@@ -205,6 +210,7 @@ def _write_verify_reports(config: Config, ledger: SqliteLedger, run_id: str, sum
     write_summary(config.report_dir / "verify-summary.json", summary)
 
 
+@discreet
 def rollback(
     config: Config, of_run: str, *, dry_run: bool = False, env: Mapping[str, str] | None = None
 ) -> RollbackSummary:
@@ -230,7 +236,7 @@ def rollback(
                     return RollbackSummary(session.run_id, of_run, found, 0, left, dry_run=True)
                 summary = await Rollback(session, view, of_run).go()
             write_errors(config.report_dir / "rollback-errors.csv", ledger.problems(session.run_id), summary.said())
-            ledger.end_run(session.run_id, session.clock.now(), summary.exit_code, summary.as_json())
+            session.end(summary.exit_code, summary.as_json())
             return summary
 
     with _locked(_with_a_ledger(config)) as ledger:
@@ -247,6 +253,7 @@ class Providers:
     age_s: float
 
 
+@discreet
 def providers(config: Config) -> Providers:
     """The platform's catalog: fetched now (no key is needed) and kept, or the one that was kept before.
 
@@ -280,6 +287,7 @@ def _with_a_ledger(config: Config) -> Config:
     return config
 
 
+@discreet
 def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:
     """Write the reports of a run (the last one) anew from the ledger; rows that were `unchanged` are not in it."""
     ledger = SqliteLedger(config.ledger_path, read_only=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from importer.crash import discreet
 from importer.errors import ConfigError
 from importer.fields import FieldSpec, nearest, read_mapping
 from importer.values import typed_value
@@ -190,6 +191,7 @@ class Config:
         return self.base / self.report.dir
 
 
+@discreet
 def load_config(path: Path | None, env: Mapping[str, str], **flags: Any) -> Config:
     """The settings from a TOML file (or none), the environment and flags given as `section__key=value`.
 

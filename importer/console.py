@@ -32,13 +32,23 @@ LOG_EVERY_S = 30.0
 
 
 class Console(Listener):
-    """Says what a command does. `quiet` leaves out progress and talk; `as_json` prints objects and nothing else."""
+    """Says what a command does. `quiet` leaves out progress and talk; `as_json` prints objects and nothing else.
+
+    Without `errors`, they are left to a log.
+    """
 
     def __init__(
-        self, *, as_json: bool = False, quiet: bool = False, out: IO[str] | None = None, talk: IO[str] | None = None
+        self,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        errors: bool = True,
+        out: IO[str] | None = None,
+        talk: IO[str] | None = None,
     ) -> None:
         self._json = as_json
         self._quiet = quiet
+        self._errors = errors
         self._out = out or sys.stdout
         self._talk = talk or sys.stderr
         self._bar: tqdm[Any] | None = None
@@ -149,6 +159,8 @@ class Console(Listener):
         self._end_bar()
         if self._json:
             self.emit("error", {"message": str(error), "fix": error.hint, "exit_code": int(error.exit_code)})
+            return
+        if not self._errors:
             return
         print(f"{self._red('error:')} {error}", file=self._talk)
         if error.hint:

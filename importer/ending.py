@@ -1,14 +1,19 @@
 """How a command ends: what an operator can cause as a message and an exit code, a bug as a traceback without values."""
 
+import itertools
+import logging
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
 
+from importer.crash import Bug, bug_of, report_bug
 from importer.errors import ConfigError, Exit, ImporterError
+from importer.logs import event, log_to
 from importer.options import console_of
+
+_LOG = logging.getLogger(__name__)
 
 
 def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
@@ -19,35 +24,46 @@ def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption) and _is_for_a_key(error.option_name):
-            console_of(as_json="--json" in arguments).error(_no_argument(error.option_name))
-            return Exit.USAGE
-        error.show()
+        _say_usage(error, arguments)
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
     except ImporterError as error:
-        console_of(as_json="--json" in arguments).error(error)
+        _say(error, arguments)
         return error.exit_code
     except BrokenPipeError:
         # whoever read our output has gone: nothing more can be said, and the interpreter must not try
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BUG
     except Exception as error:  # the last stop: a traceback of ours must not print a value
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]  # a bug in a worker comes wrapped in those of the workers it took along
-        frames = traceback.format_tb(error.__traceback__)
-        name = type(error).__name__
-        from importer.reading import ReaderFailed  # here, so that --help starts without it
-
-        if isinstance(error, ReaderFailed):
-            frames, name = [*frames, error.frames], str(error)
-        click.echo("".join(frames), err=True, nl=False)
-        click.echo(f"{name} (its text is withheld: it could hold a credential)", err=True)
-        click.echo(
-            "This is a bug of importer: please report the lines above. The ledger is intact; run again.", err=True
-        )
+        _say_bug(bug_of(error), arguments)
         return Exit.BUG
+
+
+def _say(error: ImporterError, arguments: Sequence[str]) -> None:
+    if "--json" in arguments or not _logs_json(arguments):
+        console_of(as_json="--json" in arguments).error(error)
+    if _logs_json(arguments):
+        with log_to(sys.stderr, "error", "json"):
+            event(_LOG, logging.ERROR, "stopped", message=str(error), fix=error.hint, exit_code=int(error.exit_code))
+
+
+def _say_usage(error: click.ClickException, arguments: Sequence[str]) -> None:
+    """Say what is wrong with the arguments."""
+    if isinstance(error, click.NoSuchOption) and _is_for_a_key(error.option_name):
+        _say(_no_argument(error.option_name), arguments)
+    elif _logs_json(arguments):
+        _say(ConfigError(error.format_message()), arguments)
+    else:
+        error.show()
+
+
+def _say_bug(bug: Bug, arguments: Sequence[str]) -> None:
+    if not _logs_json(arguments):
+        report_bug(bug, sys.stderr)
+        return
+    with log_to(sys.stderr, "error", "json"):
+        event(_LOG, logging.ERROR, "bug", kind=bug.kind, frames=bug.frames)
 
 
 def _is_for_a_key(option: str) -> bool:
@@ -62,3 +78,8 @@ def _no_argument(option: str) -> ConfigError:
         hint="Set AMP_API_KEY, or one of api_key_file, api_key_command and api_key_keyring under [api] in a config. "
         "A key that was typed is in the shell's history now: make a new one.",
     )
+
+
+def _logs_json(arguments: Sequence[str]) -> bool:
+    """Whether stderr is a log of JSON objects, in which no other line may stand."""
+    return "--log-format=json" in arguments or ("--log-format", "json") in itertools.pairwise(arguments)

@@ -38,7 +38,10 @@ class Listener:
         """The plan pass is over; sending begins."""
 
     def row(self, result: Result) -> None:
-        """A row is finished."""
+        """A row that was sent is finished."""
+
+    def settled(self, result: Result) -> None:
+        """A row for which nothing had to be sent is on record: refused, unchanged or a duplicate."""
 
     def progress(self, progress: Progress) -> None:
         """About four times a second while sending."""

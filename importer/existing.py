@@ -6,6 +6,7 @@ compared again here. The index lies in a private temporary database, for a proje
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,13 @@ from importer.api.models import Connection
 from importer.api.problems import Answer
 from importer.clock import Clock
 from importer.errors import ApiRefused
+from importer.logs import event
 from importer.outcomes import Code, Issue, Stage
 from importer.records import Identity
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, fold, until_done
 from importer.scratch import open_scratch
+
+_LOG = logging.getLogger(__name__)
 
 GATHER_S = 0.02
 """Look-ups that come within this time are answered together."""
@@ -98,6 +102,7 @@ class Existing:
             began = self._clock.now()
             answer = await self._client.listing(self._take, provider)
             if answer.ok:
+                event(_LOG, logging.INFO, "connections_listed", provider=provider, found=answer.value)
                 return None
             tries += answer.status != 429
             delay_s = self._backoff.delay_s(max(tries, 1), answer.retry_after_s)

@@ -3,18 +3,20 @@
 Standard library and click only: `--help` starts at once.
 """
 
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
 from importer.config import Config, load_config
 from importer.errors import ConfigError
 from importer.exposures import exposures
+from importer.logs import LEVELS, log_to
 
 if TYPE_CHECKING:
     from importer.console import Console
@@ -56,6 +58,21 @@ reading = together(
     click.option("--only", type=click.Choice(["all", "new", "unfinished"]), default="all", show_default=True,
                  help="Which rows are taken up."),
 )  # fmt: skip
+
+
+def logged(function: F) -> F:
+    """`--log-level` and `--log-format`: whether, and how, events are logged on stderr while the verb is carried out."""
+
+    @click.option("--log-level", type=click.Choice(LEVELS), help="Log events on stderr from this level on.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), help="Log events on stderr in this form.")
+    @functools.wraps(function)
+    def with_a_log(*, log_level: str | None, log_format: Literal["text", "json"] | None, **given: Any) -> Any:
+        with log_to(sys.stderr, log_level, log_format):
+            return function(**given, only_log=log_format == "json")
+
+    return cast(F, with_a_log)
+
+
 limits = together(
     click.option("--rate", metavar="N|auto|unlimited", help="Requests of any kind per second."),
     click.option("--workers", metavar="N", help="Requests in flight."),
@@ -75,11 +92,11 @@ def checks(habit: str) -> Callable[[F], F]:
     )
 
 
-def console_of(*, as_json: bool = False, quiet: bool = False) -> "Console":
-    """Where a verb says what it does."""
+def console_of(*, as_json: bool = False, quiet: bool = False, only_log: bool = False) -> "Console":
+    """Where a verb says what it does; with `only_log`, nothing on stderr, which is a log of JSON objects."""
     from importer.console import Console
 
-    return Console(as_json=as_json, quiet=quiet)
+    return Console(as_json=as_json, quiet=quiet or only_log, errors=not only_log)
 
 
 def warn(console: "Console", config: Config, sources: Sequence[str] = ()) -> None:

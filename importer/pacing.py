@@ -5,6 +5,7 @@ at once. Semaphore-like limiters hand out a second's worth together (a measured 
 """
 
 import asyncio
+import logging
 import math
 import random
 from collections import deque
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 from importer.api.problems import Answer, Fate
 from importer.clock import Clock
 from importer.errors import ApiRefused, ImporterError
+from importer.logs import event
 from importer.pace import UNLIMITED, RatePolicy, Seen
-from importer.timeline import Timeline
+
+_LOG = logging.getLogger(__name__)
 
 PROBE_AFTER = 10
 """Failed requests in a row after which all workers hold and one probe goes alone."""
@@ -55,7 +58,6 @@ class Pacer:
         self.requests = 0
         self.throttled = 0
         self.held_for = ""
-        self.timeline: Timeline | None = None
         self._policy = policy
         self._patience = patience
         self._clock = clock
@@ -89,7 +91,9 @@ class Pacer:
 
     def stop(self, reason: ImporterError) -> None:
         """No further request starts: whoever waits or comes gets `reason` raised. The first reason stays."""
-        self._stopped = self._stopped or reason
+        if self._stopped is None:
+            self._stopped = reason
+            event(_LOG, logging.ERROR, "stopping", message=str(reason), fix=reason.hint)
 
     async def rest(self, seconds: float) -> None:
         """Wait in slices, and no longer than until the run stops: a stop must not find anybody asleep."""
@@ -178,6 +182,7 @@ class Pacer:
             if self.pace.rate < self.rate:
                 self._back_at = now
             self.rate = self.pace.rate
+            event(_LOG, logging.DEBUG, "rate_changed", rate=round(self.rate, 2), refused=refusal is not None)
         self._step_at = now
         self._started, self._accepted, self._fastest_s = 0, 0, math.inf
 
@@ -189,8 +194,6 @@ class Pacer:
         """
         self.give_back(probe)
         now = self._clock.steady()
-        if self.timeline:
-            self.timeline.heard(now, answer.status, answer.latency_s)
         if answer.fate is Fate.ANSWERED and (answer.status or 0) < 500:
             self._failures = 0
             self._probe_out = False
@@ -254,3 +257,4 @@ class Pacer:
     def _hold(self, until: float, reason: str) -> None:
         if until > self._hold_until:
             self._hold_until, self.held_for = until, reason
+            event(_LOG, logging.WARNING, "holding", seconds=round(self.hold_s, 1), reason=reason)

@@ -15,7 +15,6 @@ import stat
 import struct
 import subprocess
 import sys
-import traceback
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from importer.config import Config, environment
+from importer.crash import Bug, bug_of, install_hooks
 from importer.errors import ImporterError, SourceError, SourceLost
 from importer.private import leave_no_core
 
@@ -47,14 +47,6 @@ AHEAD = 2
 
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from importer.reading import serve; serve()"
 _LENGTH = struct.Struct("<Q")
-
-
-class ReaderFailed(Exception):
-    """A bug in the reading process. `frames` is its traceback, without a value."""
-
-    def __init__(self, name: str, frames: str) -> None:
-        super().__init__(name)
-        self.frames = frames
 
 
 class _RunEnded(Exception):
@@ -198,7 +190,7 @@ class ReaderProcess:
             case "error":
                 raise rest[0]
             case _:
-                raise ReaderFailed(*rest)
+                raise Bug(*rest)
 
     def _lost(self) -> SourceError:
         code = self._process.wait()
@@ -250,6 +242,7 @@ def _read(pipe: IO[bytes]) -> Any:
 def serve() -> None:
     """Do what standard input says, until it ends: with the run, however that ends."""
     leave_no_core()
+    install_hooks()
     to_run = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but our messages may get between them
     from importer import preparing as _loaded  # noqa: F401 - while the run loads its own
@@ -295,8 +288,9 @@ class _Serving:
                 raise
             except ImporterError as error:
                 self._say("error", error)
-            except Exception as error:  # its text could hold a value
-                self._say("bug", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            except Exception as error:
+                bug = bug_of(error)
+                self._say("bug", bug.kind, bug.frames)
 
     def _next(self) -> bool:
         """What the run says of the next chunk: whether with bodies."""

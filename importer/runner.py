@@ -5,12 +5,13 @@ only sends.
 """
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from importer.decide import Only
 from importer.errors import ImporterError, LedgerLost
@@ -27,8 +28,7 @@ from importer.scratch import ScratchError
 from importer.sending import Sender, SendPolicy
 from importer.session import Session
 from importer.spool import Action, Spool
-from importer.summary import CommonProblem, MassChange, PlanSummary, RunSummary, refuse_a_mass_change
-from importer.timeline import Timeline
+from importer.summary import CommonProblem, MassChange, RunSummary, refuse_a_mass_change
 from importer.worker import WorkerPool
 
 T = TypeVar("T")
@@ -65,7 +65,6 @@ class Runner:
         self._pacer = session.pacer
         self._started = self._send_started = self._clock.steady()
         self._outcomes = Counter[Outcome]()
-        self._timeline = Timeline(self._started)
         self._sent = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
 
@@ -78,7 +77,7 @@ class Runner:
             return await self._plan_and_send(self._planner)
         except ImporterError as error:
             said = {"stopped": {"message": str(error), "fix": error.hint}}
-            self._ledger.end_run(session.run_id, self._clock.now(), error.exit_code, said)
+            session.end(error.exit_code, said)
             raise
         finally:
             self._reader.shutdown(wait=not self._waits_for_a_pipe, cancel_futures=True)
@@ -91,7 +90,6 @@ class Runner:
             refuse_a_mass_change(plan.newly_changed, plan.known)
         self._listener.planned(plan)
         self._send_started = self._clock.steady()
-        self._timeline = self._pacer.timeline = Timeline(self._send_started)
         async with LedgerWriter(self._ledger, self._session.run_id, self._pacer.stop) as writer:
             if not planner.one_pass:
                 await self._record_what_is_settled(writer, planner)
@@ -99,7 +97,7 @@ class Runner:
                 await self._send(writer, planner, None if planner.one_pass else plan.to_send)
             if planner.one_pass:
                 await self._record_what_is_settled(writer, planner)
-        return self._end(planner, planner.summary() if planner.one_pass else plan)
+        return self._end(planner)
 
     def _seen(self, rows: int) -> None:
         """The plan pass has read so many more rows; once the run is to stop, it reads no further."""
@@ -118,9 +116,9 @@ class Runner:
                 if refused and row.action is Action.CHANGED:
                     continue
                 place = Place(planner.names[row.source_no], row.source_no, row.row)
-                batch.append(
-                    Result(place, row.identity, row.outcome, row.connection_id, finished_at=now, issues=issues)
-                )
+                result = Result(place, row.identity, row.outcome, row.connection_id, finished_at=now, issues=issues)
+                self._listener.settled(result)
+                batch.append(result)
                 if row.kind == "enter":
                     batch.append(Move(row.identity, State.REJECTED, now, if_allowed=True))
                 if row.action is Action.CHANGED and issues and row.fingerprint:
@@ -159,14 +157,12 @@ class Runner:
 
     def _finished(self, result: Result) -> None:
         self._outcomes[result.outcome] += 1
-        self._timeline.finished(self._clock.steady(), result.outcome, result.attempts)
         self._listener.row(result)
 
     async def _tick(self, pool: WorkerPool, to_send: int | None, planner: Planner) -> None:
         """Tell how far it is, and see that the sources are still what the plan pass read."""
         while True:
             self._listener.progress(self._progress(pool, to_send))
-            self._timeline.tick(self._clock.steady(), self._pacer.rate, paused=self._pacer.hold_s > 0)
             try:
                 await asyncio.to_thread(planner.check_sources)
             except ImporterError as error:
@@ -214,7 +210,11 @@ class Runner:
         return ahead.result()
 
     async def _in_reader(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reader, function)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._reader,
+            contextvars.copy_context().run,
+            function,  # with the id of the run, for its events
+        )
 
     def _counted(self) -> tuple[int, Counter[Outcome]]:
         """Rows that were read, and what became of them; without the spool, those that something was sent for."""
@@ -227,11 +227,7 @@ class Runner:
         outcomes[Outcome.NOT_SENT] += read - outcomes.total()
         return read, outcomes
 
-    def _course(self, plan: PlanSummary) -> dict[str, Any]:
-        """How the run went over time, and what the tokens were: for report.html."""
-        return {"timeline": self._timeline.as_json(), "tokens": [asdict(rows) for rows in plan.by_provider]}
-
-    def _end(self, planner: Planner, plan: PlanSummary) -> RunSummary:
+    def _end(self, planner: Planner) -> RunSummary:
         """Count, write the reports and note how the run ended."""
         decided, outcomes = self._counted()
         stopped = self._pacer.stopped
@@ -262,6 +258,5 @@ class Runner:
         except ImporterError as error:
             summary = replace(summary, stopped=stopped or error)
         with suppress(LedgerLost):  # then that is why the run stopped
-            self._ledger.keep_course(self._session.run_id, self._course(plan))
-            self._ledger.end_run(self._session.run_id, self._clock.now(), summary.exit_code, summary.as_json())
+            self._session.end(summary.exit_code, summary.as_json())
         return summary

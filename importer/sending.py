@@ -5,6 +5,7 @@ keeps a row from becoming two connections: after an answer that cannot be truste
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from importer.existing import Existing, Found, exists, exists_nearly, said_of
 from importer.jobs import STALE_S, Job
 from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
+from importer.logs import event
 from importer.outcomes import Code, Issue, Outcome, State, Verdict
 from importer.project import refused
 from importer.records import Identity
@@ -34,6 +36,8 @@ from importer.remarks import (
 )
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
 from importer.spool import Action
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,10 @@ class Sender:
         """It may have been carried out: look at once, and look again before anything is sent again."""
         settle_s = max(self._policy.settle_s, self._policy.timeout_s) if answer.timed_out else self._policy.settle_s
         now = self._clock.now()
+        event(
+            _LOG, logging.WARNING, "answer_lost", source=job.place.source, row=job.place.row,
+            provider=job.identity.provider, http_status=answer.status, why=answer.why or None, settle_s=settle_s,
+        )  # fmt: skip
         job.action, job.doubt, job.looks, job.settle_at = Action.LOOK, True, 0, now + settle_s
         job.no_more = bool(answer.problem and answer.problem.retryable is False)
         job.answered_201 = answer.status == 201

@@ -4,14 +4,16 @@ A session ends in order: SIGINT and SIGTERM let requests in flight end, a second
 """
 
 import asyncio
+import logging
 import os
 import platform
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from importer.api.client import ConnectionsClient
 from importer.api.key import ApiKey
@@ -20,11 +22,14 @@ from importer.config import Config
 from importer.errors import Exit, ImporterError, LedgerLost
 from importer.jobs import STALE_S
 from importer.ledger import Run, SqliteLedger
+from importer.logs import RUN_ID, event
 from importer.pace import rate_policy
 from importer.pacing import Pacer, Patience
 from importer.project import find_project
 from importer.records import Target
 from importer.retry import Backoff
+
+_LOG = logging.getLogger(__name__)
 
 GRACE_S = 20.0
 """Seconds that requests in flight have to end after SIGINT or SIGTERM."""
@@ -57,6 +62,12 @@ class Session:
         """Note in the ledger that the command began."""
         run = Run(self.run_id, verb, os.getpid(), platform.node(), self.clock.now())
         self.ledger.start_run(run, sources)
+        event(_LOG, logging.INFO, "command_started", verb=verb, project_id=self.target.project_id)
+
+    def end(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Note in the ledger how the command ended. Raises LedgerLost."""
+        self.ledger.end_run(self.run_id, self.clock.now(), exit_code, summary)
+        event(_LOG, logging.INFO, "command_ended", exit_code=int(exit_code), requests=self.pacer.requests)
 
 
 @asynccontextmanager
@@ -78,6 +89,7 @@ async def open_session(
         pacer=pacer, clock=clock, workers=limits.workers, timeout_s=config.api.timeout_s,
     )  # fmt: skip
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    RUN_ID.set(run_id)
     try:
         async with client:
             with _ending_in_order(pacer):

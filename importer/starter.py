@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.config import Config, SourceConfig
+from importer.crash import discreet
 from importer.errors import ConfigError
 from importer.private import open_new
 
@@ -19,6 +20,7 @@ _PATHS = "paths = "
 _MAPPING = "# Without [mapping]"
 
 
+@discreet
 def init(
     path: Path, source: str | None = None, *, preset: str | None = None, provider: str | None = None
 ) -> "Inspection | None":

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from importer import commands
+from importer.api.key import ApiKey
 from importer.config import Config, load_config
 from importer.errors import LedgerLost
 from importer.events import Listener
@@ -153,7 +154,7 @@ class Imports(RuleBasedStateMachine):
             lock.release()
 
     async def _go(self, config: Config, ledger: SqliteLedger, spool: Spool) -> int:
-        async with open_session(config, "sandbox-key", ledger) as session:
+        async with open_session(config, ApiKey("sandbox-key"), ledger) as session:
             with closing(ledger.reader()) as view:
                 planner = Planner(open_inputs(config), ledger=view, spool=spool, key=ledger.key, policy=PlanPolicy())
                 summary = await Runner(session, planner, spool, RunOptions(yes=True), Listener()).go()

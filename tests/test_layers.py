@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
     ("bulk", "errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
-    ("fields", "private", "scratch", "values", "catalog.workspace", "online", "timeline"),
+    ("fields", "private", "scratch", "values", "catalog.workspace", "online", "crash", "logs"),
     ("config", "presets", "sources", "api.key", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness", "exposures"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),
@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("planner", "events", "remarks"),
     ("project", "reports", "inspection"),
     ("sending", "session", "preflight", "starter"),
-    ("worker", "console"),
+    ("worker", "console", "event_log"),
     ("runner", "status", "verifier", "undo"),
     ("commands", "provider_words", "options"),
     ("demo", "ending"),

@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from importer import kept, reading
 from importer.catalog.judge import Judge
 from importer.config import Config, load_config
+from importer.crash import Bug
 from importer.errors import SourceError, SourceLost
 from importer.inputs import open_inputs
 from importer.preparing import PreparedChunk, Preparer, Task
-from importer.reading import ReaderFailed, ReaderProcess, _packed, _unpacked, start_reading
+from importer.reading import ReaderProcess, _packed, _unpacked, start_reading
 from importer.sandbox import Sandbox
 
 Importer = Callable[..., Ended]
@@ -365,11 +366,11 @@ def test_a_pipe_is_read_by_one_process_only(tmp_path: Path) -> None:
 
 def test_a_bug_in_it_has_a_traceback_and_no_value(large: Path, reader: ReaderProcess) -> None:
     broken = Task(KEY, None, NOW, [str(large)])  # type: ignore[arg-type]  # a bug, of whatever kind
-    with pytest.raises(ReaderFailed) as caught:
+    with pytest.raises(Bug) as caught:
         list(reader.chunks(broken, None, lambda: False))
 
     assert "preparing.py" in caught.value.frames
-    assert str(caught.value) == "AttributeError"
+    assert caught.value.kind == "AttributeError"
     assert "fake-" not in caught.value.frames
 
 

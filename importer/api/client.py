@@ -6,6 +6,7 @@ request may meet, and takes longer than all of ours. No cookie of one customer's
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -21,8 +22,11 @@ from importer.api.problems import Answer, Fate, read_problem, read_retry_after
 from importer.api.transport import AiohttpTransport, Lost, NeverLeft
 from importer.api.wire import Body
 from importer.clock import Clock
+from importer.logs import event
 from importer.pacing import Pacer
 from importer.records import Identity
+
+_LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Ready = Callable[[], Awaitable[None]]
@@ -79,37 +83,39 @@ class ConnectionsClient:
 
     async def generate(self, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`POST …/connections:generate`. `ready` is awaited when the slot has come, before the first byte leaves."""
-        return await self._send("POST", self._generate, _CONNECTION, body=body, ready=ready)
+        return await self._send("generate", "POST", self._generate, _CONNECTION, body=body, ready=ready)
 
     async def patch(self, connection_id: str, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`PATCH …/connections/{id}` with an `updateMask`."""
-        return await self._send("PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
+        return await self._send("patch", "PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
 
     async def delete(self, connection_id: str) -> Answer[None]:
         """`DELETE …/connections/{id}`: 204 when it is gone, 404 when it was gone already."""
-        return await self._send("DELETE", self._one(connection_id), None)
+        return await self._send("delete", "DELETE", self._one(connection_id), None)
 
     async def get(self, connection_id: str, *, refresh: str | None = None) -> Answer[dict[str, Any]]:
         """One connection as JSON, without credentials; `refresh="force"` makes the platform refresh its tokens."""
         query = f"?{urlencode({'refresh': refresh})}" if refresh else ""
-        return await self._send("GET", self._one(connection_id) + query, TypeAdapter(dict[str, Any]))
+        return await self._send("get", "GET", self._one(connection_id) + query, TypeAdapter(dict[str, Any]))
 
     async def find(self, identity: Identity) -> Answer[list[Connection]]:
         """The connections of one key. The filters are not promised to be exact: compare again on our side."""
         query = {"provider": identity.provider, "groupRef": identity.group_ref, "consumerRef": identity.consumer_ref}
-        return await self._send("GET", f"{self._connections}?{urlencode(query)}", _CONNECTIONS)
+        return await self._send("find", "GET", f"{self._connections}?{urlencode(query)}", _CONNECTIONS)
 
     async def project(self) -> Answer[Project]:
         """The project: whether the key and the name are right, and its id."""
-        return await self._send("GET", self._project, _PROJECT)
+        return await self._send("project", "GET", self._project, _PROJECT)
 
     async def provider_apps(self) -> Answer[list[dict[str, Any]]]:
         """The project's OAuth apps: `provider` and `clientId` of each."""
-        return await self._send("GET", f"{self._project}/provider-apps", TypeAdapter(list[dict[str, Any]]))
+        return await self._send(
+            "provider_apps", "GET", f"{self._project}/provider-apps", TypeAdapter(list[dict[str, Any]])
+        )
 
     async def providers(self) -> Answer[dict[str, Any]]:
         """The catalog of providers."""
-        return await self._send("GET", f"{self._root}/providers", TypeAdapter(dict[str, Any]))
+        return await self._send("providers", "GET", f"{self._root}/providers", TypeAdapter(dict[str, Any]))
 
     async def listing(self, take: Callable[[list[Connection]], None], provider: str | None = None) -> Answer[int]:
         """Every connection of a provider, or of the project, given to `take` as they arrive; the answer counts them.
@@ -119,7 +125,7 @@ class ConnectionsClient:
         """
         query = f"?{urlencode({'provider': provider})}" if provider else ""
         request = self._request("GET", self._connections + query, None, stream=True)
-        return await self._paced(lambda: self._listing(request, take))
+        return await self._paced("listing", lambda: self._listing(request, take))
 
     async def _listing(self, request: httpx.Request, take: Callable[[list[Connection]], None]) -> Answer[int]:
         started = self._clock.steady()
@@ -155,6 +161,7 @@ class ConnectionsClient:
 
     async def _send(
         self,
+        what: str,
         method: str,
         url: httpx.URL | str,
         adapter: TypeAdapter[T] | None,
@@ -163,9 +170,11 @@ class ConnectionsClient:
         ready: Ready | None = None,
     ) -> Answer[T]:
         request = self._request(method, url, body)
-        return await self._paced(lambda: self._exchange(request, adapter, self._secrets(body)), ready)
+        return await self._paced(what, lambda: self._exchange(request, adapter, self._secrets(body)), ready)
 
-    async def _paced(self, exchange: Callable[[], Awaitable[Answer[T]]], ready: Ready | None = None) -> Answer[T]:
+    async def _paced(
+        self, what: str, exchange: Callable[[], Awaitable[Answer[T]]], ready: Ready | None = None
+    ) -> Answer[T]:
         """One exchange, in flight with at most `workers`, at the pace that all share."""
         async with self._in_flight:
             probe = await self.pacer.slot()
@@ -177,6 +186,12 @@ class ConnectionsClient:
                 self.pacer.give_back(probe)  # a probe that is never heard of would keep all others waiting
                 raise
             self.pacer.heard(answer, probe)
+            if _LOG.isEnabledFor(logging.DEBUG):
+                # no address: its query has refs in it, and the id in its path is a word of the server's
+                event(
+                    _LOG, logging.DEBUG, "request", request=what, fate=answer.fate.value, http_status=answer.status,
+                    why=answer.why or None, latency_ms=round(answer.latency_s * 1_000, 1), probe=probe or None,
+                )  # fmt: skip
             return answer
 
     async def _exchange(

@@ -15,6 +15,7 @@ from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load
 from importer.catalog.judge import Judge
 from importer.config import Config, environment
+from importer.crash import discreet
 from importer.errors import ConfigError, SourceError
 from importer.fields import FieldSpec
 from importer.inspection.columns import Column, columns_of
@@ -96,6 +97,7 @@ def _issue_as_json(issue: Issue) -> dict[str, str]:
     return {"code": issue.code.value, "field": issue.field, "message": issue.reason, "fix": issue.fix}
 
 
+@discreet
 def inspect(config: Config, rows: int = ROWS) -> Inspection:
     """Look at the first `rows` rows of the first source of a config. Writes nothing and sends nothing.
 
