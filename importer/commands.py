@@ -12,6 +12,7 @@ from typing import Any
 
 from importer.api.client import ConnectionsClient
 from importer.api.key import ApiKey
+from importer.api.trust import check_ca_file
 from importer.catalog import Catalog
 from importer.catalog.cache import default_path, load, save
 from importer.clock import Clock
@@ -159,9 +160,10 @@ def _preparing(config: Config, reader: ReaderProcess | None, held: ExitStack) ->
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> ApiKey:
-    """The API key, once it is known for which project."""
+    """The API key, once it is known for which project, and that `api.ca_file` can be used."""
     if not config.api.project:
         raise ConfigError("no project is named", hint="Give --project, AMP_PROJECT, or project under [api].")
+    check_ca_file(config.ca_path)
     return read_key(config.api, config.base, environment() if env is None else env)
 
 
@@ -265,8 +267,9 @@ def providers(config: Config) -> Providers:
     async def fetch() -> dict[str, Any]:
         pacer = Pacer(FixedRate(UNLIMITED), Patience(), clock)
         async with ConnectionsClient(
-            config.api_root, "", None, pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s
-        ) as client:
+            config.api_root, "", None,
+            pacer=pacer, clock=clock, workers=1, timeout_s=config.api.timeout_s, ca_file=config.ca_path,
+        ) as client:  # fmt: skip
             return await fetch_catalog(client, Backoff(2, config.retry.base_s, config.retry.cap_s))
 
     try:

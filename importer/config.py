@@ -41,7 +41,7 @@ class ApiConfig:
     """Where the platform is, and how its key is found; the key itself is never in a config.
 
     One of `api_key_file`, `api_key_command` and `api_key_keyring` (the name of a service) may be set, and then wins
-    over `api_key_env`, which has a default.
+    over `api_key_env`, which has a default. `ca_file` holds certificates that are trusted beside the system's.
     """
 
     project: str | None = None
@@ -50,6 +50,7 @@ class ApiConfig:
     api_key_file: str | None = None
     api_key_command: str | None = None
     api_key_keyring: str | None = None
+    ca_file: str | None = None
     timeout_s: float = field(default=30.0, metadata={"above": 0})
 
     def __post_init__(self) -> None:
@@ -173,6 +174,11 @@ class Config:
     def api_root(self) -> str:
         """The API's root, without `/v1` and without a slash at the end."""
         return self.api.url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    @property
+    def ca_path(self) -> Path | None:
+        """The file of `api.ca_file`; a relative path starts from the config's folder."""
+        return self.base / self.api.ca_file if self.api.ca_file else None
 
     @property
     def ledger_path(self) -> Path:

@@ -156,7 +156,7 @@ class Preflight:
         async with ConnectionsClient(
             self._config.api_root, self._config.api.project or "", self._key,
             pacer=Pacer(rate_policy(limits.rate), patience, clock), clock=clock, workers=1,
-            timeout_s=self._config.api.timeout_s,
+            timeout_s=self._config.api.timeout_s, ca_file=self._config.ca_path,
         ) as client:  # fmt: skip
             yield Desk(self._config, client, Backoff(limits.attempts, retry.base_s, retry.cap_s), clock)
 

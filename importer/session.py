@@ -87,6 +87,7 @@ async def open_session(
     client = ConnectionsClient(
         config.api_root, config.api.project or "", key,
         pacer=pacer, clock=clock, workers=limits.workers, timeout_s=config.api.timeout_s,
+        ca_file=config.ca_path,
     )  # fmt: skip
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     RUN_ID.set(run_id)

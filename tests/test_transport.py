@@ -112,7 +112,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_nothing(self_signed: ssl.SSL
     async def talk(client: httpx.AsyncClient, server: Server) -> None:
         with pytest.raises(NeverLeft) as caught:
             await client.post(server.url, content="{}")
-        assert str(caught.value) == "the server's certificate is not trusted"
+        assert str(caught.value).startswith("the server's certificate is not trusted")
 
     assert run(answers, talk, ssl=self_signed).requests == []
 

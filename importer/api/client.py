@@ -8,6 +8,7 @@ request may meet, and takes longer than all of ours. No cookie of one customer's
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -52,8 +53,12 @@ class ConnectionsClient:
         clock: Clock,
         workers: int,
         timeout_s: float,
+        ca_file: Path | None = None,
     ) -> None:
-        """Without a key only the catalog can be asked for, which is open to all."""
+        """Without a key only the catalog can be asked for, which is open to all.
+
+        `ca_file` is trusted beside the system's certificates; ConfigError, at the first request, if it cannot be used.
+        """
         self.pacer = pacer
         self._clock = clock
         self._api_key = api_key
@@ -68,9 +73,12 @@ class ConnectionsClient:
             "X-Amp-Client": "importer",
             "X-Amp-Client-Version": __version__,
             "Accept": "application/json",
+            "Accept-Encoding": "identity",
         }
         self._headers = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
-        self._transport: httpx.AsyncBaseTransport = AiohttpTransport(connections=workers, timeout_s=timeout_s)
+        self._transport: httpx.AsyncBaseTransport = AiohttpTransport(
+            connections=workers, timeout_s=timeout_s, ca_file=ca_file
+        )
 
     async def __aenter__(self) -> "ConnectionsClient":
         return self

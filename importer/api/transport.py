@@ -6,14 +6,16 @@ it may be sent again, so this thin transport keeps aiohttp's exceptions in hand.
 """
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 import aiohttp
 import httpx
 import yarl
+
+from importer.api.trust import mistrust, trusting
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes read of one answer that is not streamed; a longer one is cut, and so unreadable."""
@@ -49,14 +51,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Carries httpx's requests over at most `connections` connections, each attempt within `timeout_s` seconds.
 
     A request whose extensions say `{"stream": True}` gets its body as it comes, with `timeout_s` for each read.
-    Redirects are answers, cookies are dropped, certificates are verified (TLS 1.2 at least).
+    Redirects are answers, cookies are dropped, certificates are verified (`trusting` says how, and what it raises).
     """
 
-    def __init__(self, *, connections: int, timeout_s: float) -> None:
+    def __init__(self, *, connections: int, timeout_s: float, ca_file: Path | None = None) -> None:
+        self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[tuple[str, bytes], str | None] = {}
+        self._proxies: dict[tuple[str, bytes], yarl.URL | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One exchange. Raises NeverLeft or Lost, nothing else; in doubt it is Lost."""
@@ -83,14 +86,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 finally:
                     answer.release()
         except _NEVER_LEFT as error:
-            raise NeverLeft(_say(error)) from error
-        except TimeoutError as error:
-            raise Lost(f"no answer within {self._timeout_s:g} s", timed_out=True) from error
+            failure: NeverLeft | Lost = NeverLeft(_say(error))
+        except TimeoutError:
+            failure = Lost(f"no answer within {self._timeout_s:g} s", timed_out=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Lost(_say(error)) from error
-        return httpx.Response(answer.status, headers=_headers(answer), stream=httpx.ByteStream(content))
+            failure = Lost(_say(error))
+        else:
+            return httpx.Response(answer.status, headers=_headers(answer), stream=httpx.ByteStream(content))
+        # raised here, so that it does not carry aiohttp's: those hold headers (the key) and proxies (their password)
+        raise failure
 
-    def _way(self, url: httpx.URL) -> tuple[yarl.URL, str | None]:
+    def _way(self, url: httpx.URL) -> tuple[yarl.URL, yarl.URL | None]:
         """A request's address as aiohttp takes it, byte for byte, and its proxy: the environment is read once a run."""
         origin = (url.scheme, url.netloc)
         if origin not in self._proxies:
@@ -98,8 +104,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return yarl.URL(str(url), encoded=True), self._proxies[origin]
 
     def _open(self) -> aiohttp.ClientSession:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = trusting(self._ca_file)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -131,10 +136,11 @@ class _Stream(httpx.AsyncByteStream):
                 if not part:
                     return
                 yield part
-        except TimeoutError as error:
-            raise Lost(f"the answer stopped for {self._timeout_s:g} s", timed_out=True) from error
+        except TimeoutError:
+            failure = Lost(f"the answer stopped for {self._timeout_s:g} s", timed_out=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Lost(_say(error)) from error
+            failure = Lost(_say(error))
+        raise failure
 
     async def aclose(self) -> None:
         self._answer.close()
@@ -156,28 +162,56 @@ def _headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
     return [header for header in answer.raw_headers if header[0].lower() != b"content-encoding"]
 
 
+_SAID: tuple[tuple[type[aiohttp.ClientError], Callable[[Any], str]], ...] = (
+    (aiohttp.ClientConnectorCertificateError, lambda error: mistrust(error.certificate_error)),
+    (aiohttp.ClientConnectorSSLError, lambda error: mistrust(error.os_error)),
+    (aiohttp.ClientHttpProxyError, lambda error: _said_by_the_proxy(error.status)),
+    (aiohttp.ClientProxyConnectionError, lambda error: f"cannot connect to the proxy ({_reason(error)})"),
+    (aiohttp.ClientConnectorDNSError, lambda _: "the server's name cannot be resolved"),
+    (aiohttp.ClientConnectorError, lambda error: f"cannot connect ({_reason(error)})"),
+    (aiohttp.ConnectionTimeoutError, lambda _: "cannot connect in time"),
+    (aiohttp.ServerDisconnectedError, lambda _: "the server hung up before it answered"),
+    (aiohttp.ClientPayloadError, lambda _: "the answer broke off"),
+    (aiohttp.ClientResponseError, lambda _: "the answer is no HTTP"),
+)
+"""What is said of what aiohttp raises; the first that fits counts."""
+
+
 def _say(error: BaseException) -> str:
     """What happened, in words that hold no part of a request or an answer."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "the server's certificate is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the server's name cannot be resolved"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect ({error.os_error.strerror or 'no reason given'})"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "cannot connect in time"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server hung up before it answered"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "the answer is no HTTP"
+    for kind, said in _SAID:
+        if isinstance(error, kind):
+            return said(error)
     return f"the connection broke ({type(error).__name__})"
 
 
-def _proxy_for(url: httpx.URL) -> str | None:
-    """The proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as every tool reads them; never for loopback."""
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    hung_up = isinstance(error.os_error, ConnectionError)
+    return error.os_error.strerror or ("it hung up" if hung_up else "no reason given")
+
+
+def _said_by_the_proxy(status: int) -> str:
+    if status == 407:
+        return "the proxy wants a user name and a password (407): put them into HTTPS_PROXY, http://user:password@host"
+    return f"the proxy does not let us through ({status}): ask whoever runs it, or name the host in NO_PROXY"
+
+
+def _proxy_for(url: httpx.URL) -> yarl.URL | None:
+    """The proxy of HTTPS_PROXY, ALL_PROXY and NO_PROXY, as every tool reads them; never for loopback.
+
+    Raises NeverLeft, which does not quote it, for one that cannot be used: it may hold a password.
+    """
     if url.host in {"127.0.0.1", "localhost", "::1"} or proxy_bypass_environment(url.host):
         return None
     proxies: dict[str, str] = getproxies_environment()
-    return proxies.get(url.scheme) or proxies.get("all")
+    named = proxies.get(url.scheme) or proxies.get("all")
+    if not named:
+        return None
+    try:
+        proxy = yarl.URL(named if "://" in named else f"http://{named}")  # curl takes host:port so, too
+        usable = proxy.scheme in ("http", "https") and proxy.host and proxy.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise NeverLeft("the proxy in HTTPS_PROXY or ALL_PROXY cannot be used: it has to be http://host:port")
+    return proxy
