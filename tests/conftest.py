@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from desk import Ended
+from postgres import Postgres, running_postgres
 
 from importer import cli
 from importer.clock import Clock
@@ -57,6 +58,12 @@ def clock() -> MovedClock:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

