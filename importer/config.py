@@ -24,6 +24,9 @@ _NAME_IT = (
     'Name where it is instead: api_key_env = "AMP_API_KEY" (the variable), api_key_file, api_key_command or '
     "api_key_keyring; and consider the key known: make a new one."
 )
+_LARGEST = 1024 * 1024
+"""Bytes of a config: also of one that has no end, such as a device."""
+
 DEFAULT_URL = "https://api.withampersand.com"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -230,8 +233,13 @@ def _with(config: Config, name: str, value: Any) -> Config:
 
 def _read(path: Path) -> Config:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        table = tomllib.loads(text)
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigError(
+                f"{path} is larger than 1 MiB, and no config is", hint="Is it the source? Name it without -c."
+            )
+        table = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Give a config with -c FILE.") from None
     except UnicodeDecodeError:
@@ -262,7 +270,7 @@ def _table(table: Mapping[str, Any], into: Any, prefix: str, path: Path) -> Any:
         name = f"{prefix}{key}"
         if key not in known:
             _refuse_a_literal_key(name, path)
-            raise ConfigError(f"{name} in {path} is not a setting", hint=nearest(key, known, prefix))
+            raise ConfigError(f"{name:.80} in {path} is not a setting", hint=nearest(key, known, prefix))
         if is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{name} in {path} is not a table", hint=f"Write it as [{name}].")

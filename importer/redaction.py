@@ -5,7 +5,7 @@ import html
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 PIECE = 8
@@ -15,7 +15,7 @@ WITHHELD = "(withheld: the server's text repeats a part of a credential)"
 
 _KNOWN_TOKEN = re.compile(
     r"""
-    eyJ[\w-]{8,}[.\w-]*                                # JSON Web Token, or base64 of JSON
+    eyJ[\w-]{8}[.\w-]*                                 # JSON Web Token, or base64 of JSON
     | ya29\.[\w.-]{8,} | 1//0[\w-]{8,}                 # Google
     | xox[a-z]-[\w-]{8,} | xoxe[.\w-]{8,}              # Slack
     | [sprk]{2}_(live|test)_\w{8,}                      # Stripe
@@ -64,8 +64,10 @@ _SCOPE_WORDS = frozenset({
 """What is shown without punctuation around it: the usual scopes of one word. Any other word may be a password."""
 _DIGIT = re.compile(r"[0-9]")
 _SIGNS = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[#$%^&*!?=+~|<>{}\[\]\\`])\S{8,}")
+_LOWER = r"(?:[a-z]|[^\W\d_A-Za-z]){2,}"
+# each of the words but the first has to begin with a capital: else a run of letters falls into words in n**3 ways
 _PART = re.compile(
-    r"(?:[A-Z]?(?:[a-z]|[^\W\d_A-Za-z]){2,}){1,4}[0-9]{0,6}|[A-Za-z]|[A-Z]+[0-9]{0,6}|[a-z][0-9]+|[0-9]{1,20}"
+    rf"[A-Z]?{_LOWER}(?:[A-Z]{_LOWER}){{0,3}}[0-9]{{0,6}}|[A-Za-z]|[A-Z]+[0-9]{{0,6}}|[a-z][0-9]+|[0-9]{{1,20}}"
 )
 _BETWEEN = re.compile(r"[-_.@+ :/]+")
 _MADE_UP = re.compile(r"token|key|secret|pass|test|fake|dummy|sample|demo|example|xxx|change|todo", re.IGNORECASE)
@@ -138,7 +140,15 @@ def shares_a_piece(text: str, secrets: Iterable[str]) -> bool:
     than PIECE counts as a whole.
     """
     folded = _fold(text)
-    return any(piece in folded for secret in secrets for form in _encodings(secret) for piece in _pieces(form))
+    pieces = set(_pieces(folded))
+    return any(_shares(form, folded, pieces) for secret in secrets for form in map(_fold, _encodings(secret)))
+
+
+def _shares(form: str, text: str, pieces: set[str]) -> bool:
+    """Whether a text, with its `pieces`, shares one with a form of a secret, which may be much longer."""
+    if len(form) < 3:
+        return False  # "a" is in every text: a secret of one or two characters cannot be looked for
+    return not pieces.isdisjoint(_pieces(form)) if len(form) >= PIECE else form in text
 
 
 def withhold(text: str, secrets: Iterable[str]) -> str:
@@ -163,11 +173,9 @@ def _fold(text: str) -> str:
     return text.upper().casefold()
 
 
-def _pieces(form: str) -> set[str]:
-    folded = _fold(form)
-    if len(folded) < 3:
-        return set()  # "a" is in every text: a secret of one or two characters cannot be looked for
-    return {folded[start : start + PIECE] for start in range(max(1, len(folded) - PIECE + 1))}
+def _pieces(text: str) -> Iterator[str]:
+    """All PIECE characters in a row, of those that are as many."""
+    return (text[start : start + PIECE] for start in range(len(text) - PIECE + 1))
 
 
 class NoSecrets(logging.Filter):

@@ -27,8 +27,13 @@ def _shown(value: Any, name: str) -> str:
     """What may be said of a value that does not fit: not where a key or a password could stand by mistake."""
     if name in _SENSITIVE and value != "" and not isinstance(value, int | float):
         return f"a {'text' if isinstance(value, str) else 'list'} that does not fit"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number without end"  # Python refuses to write out more than some thousand digits
     return f"{value!r:.40}"
 
+
+_LARGEST = 2**53
+"""What a whole number may be at most: no setting needs as much, and beyond it no float tells it from the next."""
 
 _SENSITIVE = frozenset(
     {"api.url", "api.api_key_env", "api.api_key_file", "api.api_key_command", "api.api_key_keyring",
@@ -50,7 +55,8 @@ def _fit(value: Any, kind: Any) -> Any:
             number = kind(value) if isinstance(value, str | kind) or kind is float else None
         except (TypeError, ValueError, OverflowError):
             return None
-        return number if number is None or number == number else None
+        is_one = number is not None and number == number and (kind is float or abs(number) <= _LARGEST)
+        return number if is_one else None
     if kind is str:
         return value if isinstance(value, str) and value else None
     return None

@@ -93,8 +93,9 @@ def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str
             value = "; ".join(part for part in value if isinstance(part, str))
         if not isinstance(value, str):
             return ""
+        value = value[:SEARCHED].encode("utf-8", "replace").decode()  # half a surrogate pair could not be written down
         # compared as it came: folding blanks first would take a credential apart that holds some
-        return " ".join(withhold(value[:SEARCHED], hidden).split())[:TEXT_LIMIT]
+        return " ".join(withhold(value, hidden).split())[:TEXT_LIMIT]
 
     found = document.get("issues")
     issues = [entry for entry in found if isinstance(entry, dict)][:20] if isinstance(found, list) else []

@@ -37,6 +37,9 @@ _A_DURATION = Fault(
 _LONGEST_DURATION_S = 400_000_000
 _ROUNDED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
 _A_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
+_LONGEST_PATTERN = 100
+"""Characters of a strptime pattern: each makes reading slower."""
+
 EXPIRES_IN = "expires_in"
 """The format of a duration in seconds, which `ends` turns into a time."""
 EXPIRES = "expires"
@@ -93,7 +96,9 @@ class DateReader:
         written = [str(cell) if _is_number(cell) else cell for cell in cells]
         readable = [text if isinstance(text, str) and text.lower() not in _PRESENT else "" for text in written]
         has_zone = "%z" in pattern.lower()
-        parsed = pd.to_datetime(readable, format=pattern, errors="coerce", utc=has_zone).to_pydatetime()
+        times = pd.to_datetime(readable, format=pattern, errors="coerce", utc=has_zone)
+        # pandas has a year 0, as some databases write where there is no date, and Python has none
+        parsed = pd.DatetimeIndex(times.where(times.year >= 1)).to_pydatetime()
         fault = Fault(Code.BAD_DATE, f"this is not written as {pattern}", _OTHER_FORMAT)
         return [
             (fault if time is pd.NaT else time) if isinstance(text, str) else text
@@ -150,8 +155,13 @@ def durations(cells: list[Any]) -> list[Any]:
 
 def _seconds(cell: Any) -> float:
     """A number, NaN where it is none."""
-    is_number = _NUMBER.fullmatch(cell.strip()) if isinstance(cell, str) else _is_number(cell)
-    return float(cell) if is_number else math.nan
+    if isinstance(cell, str):
+        cell = cell.strip()  # float() would stumble over a blank such as a file separator, which strip() takes off
+        return float(cell) if _NUMBER.fullmatch(cell) else math.nan
+    try:
+        return float(cell) if _is_number(cell) else math.nan
+    except OverflowError:  # an integer of JSON may have hundreds of digits
+        return math.inf
 
 
 def _duration(cell: Any) -> timedelta | Fault:
@@ -236,7 +246,9 @@ def _zone(name: str) -> tzinfo:
 
 
 def _check_pattern(pattern: str) -> None:
+    if len(pattern) > _LONGEST_PATTERN:
+        raise ConfigError(f"a strptime pattern has {len(pattern):,} characters", hint="See strftime.org.")
     try:
         pd.to_datetime(["x"], format=pattern, errors="coerce")
-    except ValueError as error:
+    except (ValueError, re.error) as error:  # pandas makes a regex of it, in which a directive may stand once
         raise ConfigError(f"{pattern!r} is no strptime pattern: {error}", hint="See strftime.org.") from None

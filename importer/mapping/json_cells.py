@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonpath
 from jsonpath.selectors import NameSelector
+from jsonpath.token import TOKEN_DDOT
 
 from importer.errors import ConfigError
 from importer.mapping.cells import Fault, is_blank, is_python_repr
@@ -20,6 +21,35 @@ PYTHON_REPR = Fault(
 _BROKEN = Fault(
     Code.BAD_JSON, "this is not valid JSON", 'Check the column, and that it is not cut off; e.g. {"workspace": "acme"}.'
 )
+
+
+_LONGEST_PATH = 500
+"""Characters of a JSONPath: the parser is recursive, and no path to one value is as long."""
+
+
+class _Paths(jsonpath.JSONPathEnvironment):
+    """JSONPath by its RFC, without what takes a time that no cell should cost.
+
+    `match` and `search` take a regex, of which some try for ever on a cell of a hundred characters; each `..` visits
+    all that the one before has found.
+    """
+
+    def setup_function_extensions(self) -> None:
+        """All functions of the RFC but these two."""
+        super().setup_function_extensions()
+        for name in ("match", "search"):
+            del self.function_extensions[name]
+
+    def compile(self, path: str) -> Any:
+        """A query. Raises JSONPathError."""
+        if len(path) > _LONGEST_PATH:
+            raise jsonpath.JSONPathError(f"it has more than {_LONGEST_PATH} characters")
+        if sum(token.kind == TOKEN_DDOT for token in self.lexer.tokenize(path)) > 1:
+            raise jsonpath.JSONPathError("it has more than one ..")
+        return super().compile(path)
+
+
+_PATHS = _Paths(strict=True)  # the library's own additions to the RFC have regexes, too
 
 
 def parsed(cell: Any) -> Any:
@@ -53,11 +83,11 @@ def loads(text: str) -> Any:
 def finder(path: str) -> Callable[[Any], Any]:
     """What finds the one value that a JSONPath (RFC 9535) addresses: None where nothing matches. Raises ConfigError."""
     try:
-        query = jsonpath.compile(path)
+        query = _PATHS.compile(path)
     except jsonpath.JSONPathError as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error.args[0]).partition("\n")[0]  # str(error) fails itself where the path is empty
         raise ConfigError(
-            f"{path!r} is no JSONPath: {reason}", hint='Write it like json = "$.token.refresh_token".'
+            f"{path[:80]!r} is no JSONPath: {reason}", hint='Write it like json = "$.token.refresh_token".'
         ) from None
     names = _names(query)
 

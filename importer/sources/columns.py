@@ -14,6 +14,9 @@ from importer.sources.base import Source
 SHOWN = 12
 """Names of columns that a hint lists, at most."""
 
+MOST_COLUMNS = 10_000
+"""Columns of a file; the widest exports have some hundreds, and each costs memory in every row of a chunk."""
+
 
 def nearest_column(name: str, columns: Sequence[str]) -> str | None:
     """The column that `name` is most likely a slip of: case and separators do not count; None where none is near."""
@@ -46,6 +49,12 @@ def require_columns(source: Source, needed: Iterable[str]) -> None:
 
 def check_header(columns: Sequence[str], name: str) -> None:
     """Raise SourceError where a header cannot name the columns of `name`: a name is empty, doubled, or is data."""
+    if len(columns) > MOST_COLUMNS:
+        raise SourceError(
+            f"{name} has {len(columns):,} columns, and no more than {MOST_COLUMNS:,} are read",
+            hint="Export only the columns that are needed; does its first line hold their names?",
+        )
+    seen: dict[str, int] = {}
     for number, column in enumerate(columns, start=1):
         if not column:
             raise SourceError(
@@ -58,9 +67,9 @@ def check_header(columns: Sequence[str], name: str) -> None:
                 f"{name} seems to have no header: column {number} of its first line looks like data, not like a name",
                 hint="Put a line with the names of the columns first.",
             )
-        if column in columns[: number - 1]:
+        if (first := seen.setdefault(column, number)) != number:
             raise SourceError(
-                f"columns {columns.index(column) + 1} and {number} of {name} have the same name",
+                f"columns {first} and {number} of {name} have the same name",
                 hint="Rename or remove one of them.",
             )
 
