@@ -12,6 +12,7 @@ class Notes:
         self._said: dict[str, dict[str, None]] = {}
         self._skipped = Counter[tuple[str, str]]()
         self._awaited: dict[str, bool] = {}
+        self._looked = False
 
     def say(self, text: str) -> None:
         """A line of its own."""
@@ -29,6 +30,10 @@ class Notes:
         """Say at the end that no row has it, unless one had."""
         self._awaited.setdefault(what, False)
 
+    def looked(self) -> None:
+        """Rows have been looked at: what was not found in them may be called missing."""
+        self._looked = True
+
     def found(self, what: str) -> None:
         """A row has it."""
         self._awaited[what] = True
@@ -41,7 +46,8 @@ class Notes:
     def lines(self) -> list[str]:
         """All there is to say so far."""
         said = {head: list(items) for head, items in self._said.items()}
-        if empty := [what for what, is_found in self._awaited.items() if not is_found]:
+        empty = [what for what, is_found in self._awaited.items() if not is_found]
+        if empty and self._looked:
             said[_EMPTY] = empty
         lines = [f"{head}: {', '.join(items)}" if items else head for head, items in said.items()]
         return [*lines, self._of_the_skipped()] if self._skipped else lines

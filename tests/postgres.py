@@ -37,11 +37,12 @@ class Postgres:
         self.url = f"postgresql://owner:{PASSWORD}@127.0.0.1:{self.port}/postgres"
         self._wait(folder / "log")
 
-    def run(self, *statements: str) -> list[Any]:
+    def run(self, *statements: str, database: str = "postgres") -> list[Any]:
         """Run statements as the owner; the rows of the last one."""
         import psycopg
 
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        url = self.url.removesuffix("postgres") + database
+        with psycopg.connect(url, autocommit=True) as connection:
             for statement in statements:
                 cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

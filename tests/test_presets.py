@@ -245,6 +245,14 @@ def test_what_a_store_does_not_keep_is_said() -> None:
     assert "not filled, since no row has it: refreshToken" in read.notes
 
 
+def test_before_a_stream_is_read_nothing_is_called_missing(home: Path, shell: Callable[..., Ended]) -> None:
+    """Its notes are told before its rows are there."""
+    rows = (SAMPLES / "better-auth-account.csv").read_text("utf-8")
+    ended = shell("run", "-", "--preset", "better-auth", "--checks", "offline", stdin=rows)
+    assert "groupRef" in ended.err
+    assert "no row has it" not in ended.err
+
+
 def test_the_workspace_of_salesforce_is_cut_out_of_its_address_and_an_old_host_has_none() -> None:
     sound = {"access_token": "fake-access-1", "instance_url": "https://acme--dev.sandbox.my.salesforce.com"}
     old = {"access_token": "fake-access-2", "instance_url": "https://na139.salesforce.com"}

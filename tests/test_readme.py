@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from pages import plain
 
 from importer.config import Config, load_config
 from importer.outcomes import Code
@@ -23,12 +24,6 @@ def commands() -> list[tuple[str, str]]:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     parts = [part for block in blocks for part in re.split(r"^\$ (?=importer)", block, flags=re.MULTILINE)[1:]]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
-
-
-def plain(text: str) -> list[str]:
-    """Lines without what changes from run to run: times, rates, ids."""
-    text = re.sub(r"[\d,.]+ s, [\d,.]+ requests/s", "N s, N requests/s", text)
-    return [line.rstrip() for line in text.strip().splitlines()]
 
 
 def test_there_are_commands_to_run() -> None:

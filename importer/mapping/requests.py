@@ -114,6 +114,7 @@ class Mapper:
         return [replace(row, client_id=text) if isinstance(text, str) else row for row, text in clients]
 
     def _look_for_the_expected(self, columns: Columns) -> None:
+        self._notes.looked()
         for path in list(self._expected):
             if any(cell is not None and not isinstance(cell, Fault) for cell in columns[path]):
                 self._notes.found(self._expected.pop(path))
