@@ -16,6 +16,7 @@ from importer.clock import Clock
 from importer.errors import ApiRefused, ImporterError
 from importer.logs import event
 from importer.pace import UNLIMITED, RatePolicy, Seen
+from importer.timeline import Timeline
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Pacer:
         self.requests = 0
         self.throttled = 0
         self.held_for = ""
+        self.timeline: Timeline | None = None
         self._policy = policy
         self._patience = patience
         self._clock = clock
@@ -194,6 +196,8 @@ class Pacer:
         """
         self.give_back(probe)
         now = self._clock.steady()
+        if self.timeline:
+            self.timeline.heard(now, answer.status, answer.latency_s)
         if answer.fate is Fate.ANSWERED and (answer.status or 0) < 500:
             self._failures = 0
             self._probe_out = False

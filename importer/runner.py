@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from importer.decide import Only
 from importer.errors import ImporterError, LedgerLost
@@ -28,7 +28,8 @@ from importer.scratch import ScratchError
 from importer.sending import Sender, SendPolicy
 from importer.session import Session
 from importer.spool import Action, Spool
-from importer.summary import CommonProblem, MassChange, RunSummary, refuse_a_mass_change
+from importer.summary import CommonProblem, MassChange, PlanSummary, RunSummary, refuse_a_mass_change
+from importer.timeline import Timeline
 from importer.worker import WorkerPool
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Runner:
         self._pacer = session.pacer
         self._started = self._send_started = self._clock.steady()
         self._outcomes = Counter[Outcome]()
+        self._timeline = Timeline(self._started)
         self._sent = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
 
@@ -90,6 +92,7 @@ class Runner:
             refuse_a_mass_change(plan.newly_changed, plan.known)
         self._listener.planned(plan)
         self._send_started = self._clock.steady()
+        self._timeline = self._pacer.timeline = Timeline(self._send_started)
         async with LedgerWriter(self._ledger, self._session.run_id, self._pacer.stop) as writer:
             if not planner.one_pass:
                 await self._record_what_is_settled(writer, planner)
@@ -97,7 +100,7 @@ class Runner:
                 await self._send(writer, planner, None if planner.one_pass else plan.to_send)
             if planner.one_pass:
                 await self._record_what_is_settled(writer, planner)
-        return self._end(planner)
+        return self._end(planner, planner.summary() if planner.one_pass else plan)
 
     def _seen(self, rows: int) -> None:
         """The plan pass has read so many more rows; once the run is to stop, it reads no further."""
@@ -157,12 +160,14 @@ class Runner:
 
     def _finished(self, result: Result) -> None:
         self._outcomes[result.outcome] += 1
+        self._timeline.finished(self._clock.steady(), result.outcome, result.attempts)
         self._listener.row(result)
 
     async def _tick(self, pool: WorkerPool, to_send: int | None, planner: Planner) -> None:
         """Tell how far it is, and see that the sources are still what the plan pass read."""
         while True:
             self._listener.progress(self._progress(pool, to_send))
+            self._timeline.tick(self._clock.steady(), self._pacer.rate, paused=self._pacer.hold_s > 0)
             try:
                 await asyncio.to_thread(planner.check_sources)
             except ImporterError as error:
@@ -227,7 +232,11 @@ class Runner:
         outcomes[Outcome.NOT_SENT] += read - outcomes.total()
         return read, outcomes
 
-    def _end(self, planner: Planner) -> RunSummary:
+    def _course(self, plan: PlanSummary) -> dict[str, Any]:
+        """How the run went over time, and what the tokens were: for report.html."""
+        return {"timeline": self._timeline.as_json(), "tokens": [asdict(rows) for rows in plan.by_provider]}
+
+    def _end(self, planner: Planner, plan: PlanSummary) -> RunSummary:
         """Count, write the reports and note how the run ended."""
         decided, outcomes = self._counted()
         stopped = self._pacer.stopped
@@ -258,5 +267,6 @@ class Runner:
         except ImporterError as error:
             summary = replace(summary, stopped=stopped or error)
         with suppress(LedgerLost):  # then that is why the run stopped
+            self._ledger.keep_course(self._session.run_id, self._course(plan))
             self._session.end(summary.exit_code, summary.as_json())
         return summary

@@ -98,6 +98,7 @@ def test_an_upgrade_that_fails_leaves_the_older_ledger_as_it_was(old: Path) -> N
 def test_an_older_ledger_can_be_read_without_being_changed(old: Path) -> None:
     with closing(SqliteLedger(old, read_only=True)) as ledger:
         assert ledger.counts()[State.CREATED] == 1
+        assert ledger.course("20231114T221320-0000") is None
 
     assert version(old) == 1
     assert not old.with_name("ledger.db.backup-v1").exists()

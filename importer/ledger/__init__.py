@@ -1,6 +1,7 @@
 """The ledger: where every connection stands, what each run did, and the lock that lets one run in at a time."""
 
 from importer.ledger.base import (
+    Compared,
     Entry,
     Forget,
     Ledger,
@@ -18,6 +19,7 @@ from importer.ledger.lock import LedgerLock
 from importer.ledger.sqlite import SqliteLedger
 
 __all__ = [
+    "Compared",
     "Entry",
     "Forget",
     "Ledger",

@@ -142,6 +142,22 @@ class Run:
     summary: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The rows with problems of one run beside those of the run before it, `run_id`.
+
+    `newly_failing` had none then, `again` had some then too, `fixed` had some and are created now; `gone` had some and
+    were not among the rows, or not yet done.
+    """
+
+    run_id: str
+    started_at: float
+    newly_failing: int
+    again: int
+    fixed: int
+    gone: int
+
+
 class Ledger(Protocol):
     """Keeps where every connection of a target stands. Raises LedgerError and its family, nothing else."""
 
@@ -196,6 +212,15 @@ class Ledger(Protocol):
 
     def end_run(self, run_id: str, at: float, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Note how it ended."""
+
+    def keep_course(self, run_id: str, course: Mapping[str, Any]) -> None:
+        """Keep how a run went over time, as JSON has it: for its report, which can be written anew."""
+
+    def course(self, run_id: str) -> Mapping[str, Any] | None:
+        """What `keep_course` kept of a run; None where nothing is known."""
+
+    def compared(self, run_id: str) -> Compared | None:
+        """What changed since the run before, of the same target and verb; None where there was none."""
 
     def runs(self, limit: int = 10) -> list[Run]:
         """The last runs, the newest first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from importer.errors import LedgerError
 from importer.private import open_new
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """PRAGMA user_version of a ledger that schema.sql makes."""
 
 

@@ -73,6 +73,12 @@ CREATE TABLE runs (
     summary     TEXT
 ) WITHOUT ROWID;
 
+-- How a run went over time, and what its tokens were, as JSON: what report.html is drawn from.
+CREATE TABLE courses (
+    run_id  TEXT PRIMARY KEY,
+    course  TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE sources (
     run_id     TEXT NOT NULL,
     source_no  INTEGER NOT NULL,

@@ -14,7 +14,9 @@ from typing import Any
 
 from importer.bulk import change_all, find_all
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
+from importer.ledger import history
 from importer.ledger.base import (
+    Compared,
     Entry,
     Forget,
     Move,
@@ -48,6 +50,7 @@ from importer.records import Identity, Place, Target
 MIGRATIONS = {
     1: "CREATE INDEX entries_by_run ON entries (run_id);",
     2: "CREATE TABLE paces ( target INTEGER PRIMARY KEY, rate REAL NOT NULL, seen_at REAL NOT NULL );",
+    3: "CREATE TABLE courses ( run_id TEXT PRIMARY KEY, course TEXT NOT NULL ) WITHOUT ROWID;",
 }
 """Version -> what makes the next one of it. A reader takes every version from the first on: so far they only add."""
 
@@ -377,6 +380,21 @@ class SqliteLedger:
                 "UPDATE runs SET ended_at = ?, exit_code = ?, summary = ? WHERE run_id = ?",
                 (at, exit_code, json.dumps(summary), run_id),
             )
+
+    def keep_course(self, run_id: str, course: Mapping[str, Any]) -> None:
+        """Keep how a run went over time."""
+        with explained(self.path, LedgerLost):
+            history.keep_course(self._db, run_id, course)
+
+    def course(self, run_id: str) -> Mapping[str, Any] | None:
+        """What `keep_course` kept of a run; None where nothing is known."""
+        with explained(self.path, LedgerLost):
+            return history.course(self._db, run_id)
+
+    def compared(self, run_id: str) -> Compared | None:
+        """What changed since the run before, of the same target and verb; None where there was none."""
+        with explained(self.path, LedgerLost):
+            return history.compared(self._db, run_id)
 
     def runs(self, limit: int = 10) -> list[Run]:
         """The last runs, the newest first."""

@@ -1,11 +1,12 @@
 """What every `importer.ledger.Ledger` does, whatever it is written in."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
 from importer.errors import IllegalTransition
-from importer.ledger import Entry, Ledger, Move, PatchEnd, PatchIntent, Reported, Result, Run, Write
+from importer.ledger import Compared, Entry, Ledger, Move, PatchEnd, PatchIntent, Reported, Result, Run, Write
 from importer.outcomes import TRANSITIONS, Code, Issue, Outcome, Stage, State
 from importer.records import Identity, Place, Target
 
@@ -373,6 +374,51 @@ class LedgerContract:
         assert opened.runs()[0] == run(4)
         ended = opened.runs()[1]
         assert (ended.ended_at, ended.exit_code, ended.summary) == (AT + 9, 3, {"created": 7, "text": "é"})
+
+    def test_the_course_of_a_run_is_kept_and_the_last_word_counts(self, opened: Ledger) -> None:
+        opened.start_run(run(1), ["a.csv"])
+        opened.keep_course("run-1", {"timeline": {"width_s": 0.5}})
+        opened.keep_course("run-1", {"timeline": {"width_s": 1.0, "allowed": [None]}})
+
+        assert opened.course("run-1") == {"timeline": {"width_s": 1.0, "allowed": [None]}}
+        assert opened.course("run-2") is None
+
+    def test_a_run_is_compared_with_the_one_before_it(self, opened: Ledger) -> None:
+        """Ada's problem stays, Bob's is fixed, Eve's is new, and a row whose refs may not be shown is gone."""
+        hidden = Identity("salesforce", "", "")
+        for number, failing in ((1, [ADA, BOB, hidden]), (2, [ADA, EVE])):
+            opened.start_run(run(number), ["a.csv"])
+            results = [
+                Result(Place("a.csv", 0, row), one, Outcome.REJECTED, issues=[issue("a"), issue("b")])
+                for row, one in enumerate(failing)
+            ]
+            opened.apply(results, f"run-{number}")
+            opened.end_run(f"run-{number}", AT + number + 0.5, 3, {"outcomes": {}})
+        bring(opened, BOB, State.CREATED)
+
+        assert opened.compared("run-1") is None
+        assert opened.compared("run-2") == Compared("run-1", run(1).started_at, 1, 1, 1, 1)
+
+    def test_a_run_is_not_compared_with_one_that_ended_before_its_rows(self, opened: Ledger) -> None:
+        for number, said in ((1, {"outcomes": {}}), (2, {"stopped": {}}), (3, {"outcomes": {}})):
+            opened.start_run(run(number), [])
+            opened.end_run(f"run-{number}", AT + 9, 2, said)
+
+        found = opened.compared("run-3")
+
+        assert found is not None
+        assert found.run_id == "run-1"
+
+    def test_a_run_is_not_compared_with_one_of_another_verb_or_target(self, opened: Ledger) -> None:
+        opened.start_run(replace(run(0), verb="verify"), [])
+        opened.aim(OTHER_TARGET)
+        opened.start_run(run(1), [])
+        opened.aim(TARGET)
+        opened.start_run(run(2), [])
+        for number in range(3):
+            opened.end_run(f"run-{number}", AT + 9, 0, {"outcomes": {}})
+
+        assert opened.compared("run-2") is None
 
     def test_results_come_in_the_order_of_their_rows(self, opened: Ledger) -> None:
         opened.start_run(run(1), ["b.csv", "a.csv"])
