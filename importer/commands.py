@@ -32,6 +32,7 @@ from importer.project import fetch_catalog
 from importer.reading import ReaderProcess, start_reading
 from importer.records import Target
 from importer.reports.files import check_writable
+from importer.reports.html import report_of
 from importer.reports.tables import write_errors, write_run_reports, write_summary
 from importer.retry import Backoff
 from importer.runner import Runner, RunOptions
@@ -308,9 +309,7 @@ def report(config: Config, run_id: str | None = None) -> tuple[Run, Path]:
         if found.verb == "rollback":
             write_errors(config.report_dir / "rollback-errors.csv", ledger.problems(found.run_id))
             return found, config.report_dir
-        write_run_reports(
-            config.report_dir, found.summary or {}, ledger.results(found.run_id), ledger.problems(found.run_id)
-        )
+        write_run_reports(config.report_dir, report_of(ledger, found.run_id, found.summary or {}, found.started_at))
         return found, config.report_dir
     finally:
         ledger.close()

@@ -23,6 +23,7 @@ from importer.ledger.writer import LedgerWriter
 from importer.outcomes import RUN_AGAIN, Outcome, State
 from importer.planner import Planner
 from importer.records import Place
+from importer.reports.html import RunReport, report_of
 from importer.reports.tables import merged_results, write_run_reports
 from importer.scratch import ScratchError
 from importer.sending import Sender, SendPolicy
@@ -100,7 +101,7 @@ class Runner:
                 await self._send(writer, planner, None if planner.one_pass else plan.to_send)
             if planner.one_pass:
                 await self._record_what_is_settled(writer, planner)
-        return self._end(planner, planner.summary() if planner.one_pass else plan)
+        return self._end(planner, plan)
 
     def _seen(self, rows: int) -> None:
         """The plan pass has read so many more rows; once the run is to stop, it reads no further."""
@@ -232,10 +233,6 @@ class Runner:
         outcomes[Outcome.NOT_SENT] += read - outcomes.total()
         return read, outcomes
 
-    def _course(self, plan: PlanSummary) -> dict[str, Any]:
-        """How the run went over time, and what the tokens were: for report.html."""
-        return {"timeline": self._timeline.as_json(), "tokens": [asdict(rows) for rows in plan.by_provider]}
-
     def _end(self, planner: Planner, plan: PlanSummary) -> RunSummary:
         """Count, write the reports and note how the run ended."""
         decided, outcomes = self._counted()
@@ -257,16 +254,35 @@ class Runner:
             stopped=stopped,
             sent=self._sent,
         )
-        results = self._ledger.results(self._session.run_id)
-        if not isinstance(stopped, ScratchError):
-            results = merged_results(self._spool, results, planner.names)
         try:
-            write_run_reports(
-                self._config.report_dir, summary.as_json(), results, self._ledger.problems(self._session.run_id)
-            )
+            write_run_reports(self._config.report_dir, self._report(planner, plan, summary))
         except ImporterError as error:
             summary = replace(summary, stopped=stopped or error)
         with suppress(LedgerLost):  # then that is why the run stopped
-            self._ledger.keep_course(self._session.run_id, self._course(plan))
             self._session.end(summary.exit_code, summary.as_json())
         return summary
+
+    def _report(self, planner: Planner, plan: PlanSummary, summary: RunSummary) -> RunReport:
+        """What the reports are made of; how the run went over time is kept, for they may be written anew."""
+        run_id, course = self._session.run_id, self._course(planner, plan)
+        with suppress(LedgerLost):
+            self._ledger.keep_course(run_id, course)
+        report = report_of(self._ledger, run_id, summary.as_json(), self._clock.now() - summary.elapsed_s)
+        if isinstance(summary.stopped, ScratchError):  # the ledger alone knows of rows
+            return replace(report, course=course)
+
+        def results() -> Iterator[Result]:
+            return merged_results(self._spool, self._ledger.results(run_id), planner.names)
+
+        return replace(report, course=course, results=results)
+
+    def _course(self, planner: Planner, plan: PlanSummary) -> dict[str, Any]:
+        """How the run went over time, and what the tokens of its rows were."""
+        tokens = plan.by_provider
+        if planner.one_pass and not isinstance(self._pacer.stopped, ScratchError):
+            tokens = self._spool.by_provider()
+        return {
+            "sources": planner.names,
+            "timeline": self._timeline.as_json(),
+            "tokens": [asdict(rows) for rows in tokens],
+        }

@@ -10,8 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "importer"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("importer",),
     ("bulk", "errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
-    ("fields", "private", "scratch", "values", "catalog.workspace", "online", "timeline", "crash", "logs",
-     "api.trust"),
+    ("fields", "private", "scratch", "values", "catalog.workspace", "online", "timeline", "crash", "logs", "api.trust"),
     ("config", "presets", "sources", "api.key", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness", "exposures"),
     ("keys", "api.wire", "mapping", "pacing", "spool"),

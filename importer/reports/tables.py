@@ -12,6 +12,7 @@ from importer.ledger.base import ProblemRow, Result
 from importer.outcomes import Code, Stage
 from importer.records import Place
 from importer.reports.files import whole_file
+from importer.reports.html import RunReport, write_page
 from importer.spool import Spool
 
 RESULT_COLUMNS = (
@@ -84,13 +85,12 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
         file.write("\n")
 
 
-def write_run_reports(
-    folder: Path, summary: Mapping[str, Any], results: Iterable[Result], problems: Iterable[ProblemRow]
-) -> None:
+def write_run_reports(folder: Path, report: RunReport) -> None:
     """All reports of one run into `folder`. Raises ReportError; those written before it stay whole."""
-    write_results(folder / "results.csv", results)
-    write_errors(folder / "errors.csv", problems, summary.get("stopped"))
-    write_summary(folder / "summary.json", summary)
+    write_results(folder / "results.csv", report.results())
+    write_errors(folder / "errors.csv", report.problems(), report.summary.get("stopped"))
+    write_summary(folder / "summary.json", report.summary)
+    write_page(folder / "report.html", report)
 
 
 def merged_results(spool: Spool, sent: Iterator[Result], sources: Sequence[str]) -> Iterator[Result]:
