@@ -105,7 +105,7 @@ class Existing:
                 event(_LOG, logging.INFO, "connections_listed", provider=provider, found=answer.value)
                 return None
             tries += answer.status != 429
-            delay_s = self._backoff.delay_s(max(tries, 1), answer.retry_after_s)
+            delay_s = None if answer.redirected else self._backoff.delay_s(max(tries, 1), answer.retry_after_s)
             if delay_s is None:
                 raise ApiRefused(
                     f"the connections{f' of {provider}' if provider else ''} cannot be listed: {said_of(answer)}",

@@ -70,7 +70,7 @@ async def _ask(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, re
     async def ask() -> Wait | None:
         answer = await ask_for()
         answers.append(answer)
-        if answer.value is not None or answer.status in REFUSES_THE_KEY:
+        if answer.value is not None or answer.status in REFUSES_THE_KEY or answer.redirected:
             return None
         delay_s = backoff.delay_s(len(answers), answer.retry_after_s)
         return None if delay_s is None else Wait(delay_s)

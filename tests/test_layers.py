@@ -13,7 +13,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("fields", "private", "scratch", "values", "catalog.workspace", "online", "timeline", "crash", "logs", "api.trust"),
     ("config", "presets", "sources", "api.key", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
     ("freshness", "exposures"),
-    ("keys", "api.wire", "mapping", "pacing", "spool"),
+    ("keys", "api.listing", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),
     ("existing", "jobs", "preparing", "summary"),
     ("planned", "reading"),

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
-import ijson
 from pydantic import TypeAdapter, ValidationError
 
 from importer import __version__
 from importer.api.key import ApiKey
+from importer.api.listing import Unreadable, read_listing
 from importer.api.models import Connection, Project
 from importer.api.problems import Answer, Fate, read_problem, read_retry_after
 from importer.api.transport import AiohttpTransport, Lost, NeverLeft
@@ -95,7 +95,8 @@ class ConnectionsClient:
 
     async def patch(self, connection_id: str, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`PATCH …/connections/{id}` with an `updateMask`."""
-        return await self._send("patch", "PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
+        answer = await self._send("patch", "PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
+        return _about(connection_id, answer, answer.value and answer.value.id)
 
     async def delete(self, connection_id: str) -> Answer[None]:
         """`DELETE …/connections/{id}`: 204 when it is gone, 404 when it was gone already."""
@@ -104,7 +105,8 @@ class ConnectionsClient:
     async def get(self, connection_id: str, *, refresh: str | None = None) -> Answer[dict[str, Any]]:
         """One connection as JSON, without credentials; `refresh="force"` makes the platform refresh its tokens."""
         query = f"?{urlencode({'refresh': refresh})}" if refresh else ""
-        return await self._send("get", "GET", self._one(connection_id) + query, TypeAdapter(dict[str, Any]))
+        answer = await self._send("get", "GET", self._one(connection_id) + query, TypeAdapter(dict[str, Any]))
+        return _about(connection_id, answer, answer.value and answer.value.get("id"))
 
     async def find(self, identity: Identity) -> Answer[list[Connection]]:
         """The connections of one key. The filters are not promised to be exact: compare again on our side."""
@@ -143,7 +145,7 @@ class ConnectionsClient:
                 if response.status_code != 200:
                     content = await _first(_parts(response), 1 << 20)
                     return self._answer(response, content, None, self._secrets(None), started)
-                count = await _parse(_parts(response), take)
+                count = await read_listing(_parts(response), take)
                 return Answer(Fate.ANSWERED, 200, count, latency_s=self._clock.steady() - started)
             finally:
                 await response.aclose()
@@ -151,7 +153,7 @@ class ConnectionsClient:
             return Answer(Fate.NEVER_LEFT, why=str(error))
         except Lost as error:
             return Answer(Fate.LOST, why=str(error), timed_out=error.timed_out)
-        except (ijson.JSONError, ValidationError):
+        except Unreadable:
             return Answer(Fate.LOST, 200, why="the listing is not readable")
 
     def _one(self, connection_id: str) -> str:
@@ -239,12 +241,21 @@ class ConnectionsClient:
             value,
             problem=read_problem(response.status_code, content, secrets) if failed else None,
             retry_after_s=read_retry_after(response.headers, content, self._clock.now()) if failed else None,
+            why="a redirect, which is not followed: check api.url" if 300 <= response.status_code < 400 else "",
             latency_s=self._clock.steady() - started,
         )
 
     def _secrets(self, body: Body | None) -> Callable[[], Sequence[str]]:
         """What must not come back in a message; taken apart only when a problem is read."""
         return lambda: [*([self._api_key.reveal()] if self._api_key else ()), *(body.secrets() if body else ())]
+
+
+def _about(asked: str, answer: Answer[T], answered: object) -> Answer[T]:
+    """The answer, if it is about the connection that was asked about, or does not say: another's metadata must not
+    get into a row, nor a row count as patched by the answer to another."""
+    if answered in (None, asked):
+        return answer
+    return Answer(Fate.LOST, why="the answer is about another connection", latency_s=answer.latency_s)
 
 
 def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -265,25 +276,3 @@ async def _first(parts: AsyncIterator[bytes], limit: int) -> bytes:
         if len(content) >= limit:
             break
     return content
-
-
-async def _parse(parts: AsyncIterator[bytes], take: Callable[[list[Connection]], None]) -> int:
-    """Parse a JSON array of connections as it arrives; raises ijson.JSONError or ValidationError."""
-    items = ijson.sendable_list()
-    parser = ijson.items_coro(items, "item", use_float=True)
-    count = 0
-    begun = False
-    async for part in parts:
-        if not begun and part.strip():
-            begun = True
-            if not part.lstrip().startswith(b"["):
-                # an object has no items, and "nothing is there" would be posted all over again
-                raise ijson.JSONError("not an array")
-        parser.send(part)
-        if items:
-            count += len(items)
-            take(_CONNECTIONS.validate_python(items))
-            del items[:]
-            await asyncio.sleep(0)  # let the others run between two parts of a long listing
-    parser.close()
-    return count

@@ -73,6 +73,11 @@ class Answer(Generic[T]):
         """Whether it holds what was asked for."""
         return self.value is not None
 
+    @property
+    def redirected(self) -> bool:
+        """Whether it points elsewhere, where neither the key nor a token is ever sent: another try changes nothing."""
+        return self.status is not None and 300 <= self.status < 400
+
 
 def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str]]) -> Problem:
     """The problem document in an answer's body; a body that is none becomes a Problem that says so.

@@ -14,6 +14,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 import aiohttp
 import httpx
 import yarl
+from aiohttp.connector import Connection
 
 from importer.api.trust import mistrust, trusting
 
@@ -22,6 +23,11 @@ BODY_LIMIT: Final = 4 * 1024 * 1024
 
 KEEP_ALIVE_S: Final = 4.0
 """Idle connections are closed before the usual server does it (5 s and more): a request must not race that."""
+
+
+STREAM_TIMES: Final = 20
+"""How often `timeout_s` a streamed answer may take as a whole: 10 minutes at 30 s, where 200,000 connections take some
+seconds to parse; without it, a byte every 29 s, or an array without an end, would keep a run for ever."""
 
 
 class NeverLeft(httpx.TransportError):
@@ -50,7 +56,8 @@ _NEVER_LEFT = (
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Carries httpx's requests over at most `connections` connections, each attempt within `timeout_s` seconds.
 
-    A request whose extensions say `{"stream": True}` gets its body as it comes, with `timeout_s` for each read.
+    A request whose extensions say `{"stream": True}` gets its body as it comes, with `timeout_s` for each read, and
+    STREAM_TIMES as much for all of them.
     Redirects are answers, cookies are dropped, certificates are verified (`trusting` says how, and what it raises).
     """
 
@@ -106,7 +113,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         context = trusting(self._ca_file)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S, ssl=context),
+            connector=_Connector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             # connecting is bounded apart, so that a server that cannot be reached is known never to have been
             timeout=aiohttp.ClientTimeout(total=None, connect=min(10.0, self._timeout_s * 0.8)),
@@ -121,26 +128,51 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session = None
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Gives up a kept connection on which something came while nobody asked.
+
+    aiohttp looks for that when a connection is given back, not when it is taken: what came in between it would give to
+    the next request, as the answer to another row.
+    """
+
+    async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's signature
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer as it comes, each read within its own deadline."""
+    """The body of an answer as it comes, each read within its own deadline, and all within one."""
 
     def __init__(self, answer: aiohttp.ClientResponse, timeout_s: float) -> None:
         self._answer = answer
         self._timeout_s = timeout_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        now = asyncio.get_running_loop().time
+        ends = now() + STREAM_TIMES * self._timeout_s
         try:
-            while True:
-                async with asyncio.timeout(self._timeout_s):
+            # asked anew each time: a read of what has come already never waits, and so never times out
+            while now() < ends:
+                async with asyncio.timeout_at(min(ends, now() + self._timeout_s)):
                     part = await self._answer.content.readany()
                 if not part:
                     return
                 yield part
+            failure = self._too_late(ends, now())
         except TimeoutError:
-            failure = Lost(f"the answer stopped for {self._timeout_s:g} s", timed_out=True)
+            failure = self._too_late(ends, now())
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = Lost(_say(error))
         raise failure
+
+    def _too_late(self, ends: float, now: float) -> Lost:
+        if now < ends:
+            return Lost(f"the answer stopped for {self._timeout_s:g} s", timed_out=True)
+        most_s = STREAM_TIMES * self._timeout_s
+        return Lost(f"the answer did not end within {most_s:g} s: raise api.timeout_s", timed_out=True)
 
     async def aclose(self) -> None:
         self._answer.close()
