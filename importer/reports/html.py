@@ -125,5 +125,5 @@ def _rows(summary: Mapping[str, Any]) -> str:
             " results.csv has every row."
         )
     body = table(caption, ROWS.columns(), (), choose=(2, 5), source="row-data")
-    without = "<noscript><p>Single rows are shown by a script; results.csv has them too.</p></noscript>"
+    without = '<p class="without-script">Single rows are shown by a script; results.csv has them too.</p>\n'
     return f'<section aria-labelledby="rows"><h2 id="rows">Each row</h2>\n{without}{body}\n</section>\n'
