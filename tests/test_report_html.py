@@ -7,6 +7,7 @@ import stat
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,19 @@ def test_a_night_without_changes_says_that_nothing_was_to_be_done(home: Path, im
     page = (home / "importer-report" / "report.html").read_text("utf-8")
 
     assert "<h1>Nothing was to be done: all 3 rows were done before.</h1>" in page
+
+
+def test_a_run_that_ended_before_its_rows_is_not_called_done(tmp_path: Path) -> None:
+    """All that the ledger has of it is why it stopped."""
+    report = replace(Made(0).report(), course=None, compared=None)
+    report = replace(report, summary={"stopped": {"message": "the disk is full", "fix": "Make room."}})
+
+    write_page(tmp_path / "report.html", report)
+
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "Stopped early" in text
+    assert "the disk is full<br>Make room." in text
+    assert "Done" not in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 )
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in CHROMIUM")
 
-PHONE, DESKTOP = (390, 844), (1280, 800)
+PHONE, TABLET, DESKTOP = (390, 844), (1030, 800), (1280, 800)
 
 
 class Opened:
@@ -213,13 +213,15 @@ def test_the_keyboard_is_enough(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+@pytest.mark.parametrize("size", [PHONE, TABLET, DESKTOP])
 @pytest.mark.parametrize("name", ["ordinary", "hostile"])
 def test_it_fits_and_can_be_read_by_everybody(opened: Open, name: str, size: tuple[int, int], dark: bool) -> None:
     """axe-core's rules (WCAG 2 A and AA, and best practices), contrast in both schemes among them."""
     page = opened(name, size, dark=dark).ready()
+    page.locator("details").first.evaluate("details => { details.open = true; }")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert page.get_by_role("columnheader").count() > 10  # a table is one as blocks, too
     found = Axe().run(page)
     assert [
         (violation["id"], [node["target"] for node in violation["nodes"]][:3])

@@ -7,6 +7,9 @@ from html import escape
 LONGEST = 200
 """Characters of one text of a row that the page shows; results.csv and errors.csv have the whole of it."""
 
+LONG = 14
+"""A text of more characters may be broken anywhere, so that a table fits; shorter ones stay whole."""
+
 
 def shown(text: str) -> str:
     """A text as it may stand beside others: not too long, and no character that hides, or turns others around.
@@ -77,7 +80,12 @@ def table(
 
 
 def _cell(column: Column, cell: Cell) -> str:
-    names = " ".join(["number"] * column.number + ["wide"] * column.wide + ["blank"] * (not cell.markup))
+    names = " ".join(
+        ["number"] * column.number
+        + ["wide"] * column.wide
+        + ["long"] * (len(cell.markup) > LONG)
+        + ["blank"] * (not cell.markup)
+    )
     sorted_by = "" if not column.number else f' data-v="{"" if cell.number is None else f"{cell.number:g}"}"'
     return f'<td role="cell" data-label="{safe(column.label)}"{sorted_by}{_class(names)}>{cell.markup}</td>'
 

@@ -18,11 +18,14 @@ WIDTH, HEIGHT = 480, 190
 Values = Sequence[float | None]
 
 
-def over_time(title: str, unit: str, width_s: float, lines: Mapping[str, Values]) -> str:
-    """A figure of up to three lines, one value a slice of `width_s` seconds; None leaves a gap."""
+def over_time(title: str, unit: str, width_s: float, lines: Mapping[str, Values], least: float = 0.0) -> str:
+    """A figure of up to three lines, one value a slice of `width_s` seconds; None leaves a gap.
+
+    Its axis goes up to `least` at least: a count needs no steps of a half.
+    """
     seconds = width_s * max(len(values) for values in lines.values())
     highest = max((value for values in lines.values() for value in values if value is not None), default=0.0)
-    levels = ticks(highest)
+    levels = ticks(max(highest, least))
     chart = _pygal().XY(
         width=WIDTH, height=HEIGHT, margin=6, margin_left=8, css=[], js=[], show_legend=False, show_dots=False,
         disable_xml_declaration=True, show_x_guides=False, range=(0, levels[-1]), xrange=(0, seconds), title=None,
@@ -129,5 +132,5 @@ def plots(timeline: Mapping[str, Any]) -> list[str]:
     trouble = {"refused for pace (429)": "throttled", "failed (5xx, no answer)": "failed", "sent again": "again"}
     if any(any(timeline[key]) for key in trouble.values()):
         lines = {name: timeline[key] for name, key in trouble.items()}
-        found.append(over_time("Refusals and retries", f"in {width_s:g} s each", width_s, lines))
+        found.append(over_time("Refusals and retries", f"in {width_s:g} s each", width_s, lines, least=4))
     return found

@@ -28,7 +28,7 @@ class Head:
 def head(summary: Mapping[str, Any], started_at: float, course: Mapping[str, Any]) -> Head:
     """The outcome in one sentence, what to do next, a bar of outcomes, and the figures of the run."""
     outcomes = {Outcome(name): n for name, n in summary.get("outcomes", {}).items() if n}
-    word, colour, follows = _STATES.get(summary.get("exit_code", 0), _STATES[Exit.STOPPED])
+    word, colour, follows = _STATES.get(summary.get("exit_code", Exit.STOPPED), _STATES[Exit.STOPPED])
     stopped = summary.get("stopped")
     sentence = outcome_sentence(outcomes)
     when = datetime.fromtimestamp(started_at, UTC)

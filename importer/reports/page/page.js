@@ -1,7 +1,8 @@
 // Sorts, filters and pages every table of the report. Cells are made by textContent only: no text of a row is markup.
 "use strict";
 (() => {
-  const PAGE = matchMedia("(max-width: 44rem)").matches ? 10 : 25;
+  const PAGE = matchMedia("(max-width: 64rem)").matches ? 10 : 25;
+  const LONG = 14; // a text of more characters may be broken anywhere
   const CLASSES = { n: "number", m: "wide" };
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -42,10 +43,12 @@
       const line = make("tr");
       line.setAttribute("role", "row");
       labels.forEach((label, column) => {
-        const cell = make("td", {}, make("bdi", { textContent: text(number, column) }));
+        const content = text(number, column);
+        const cell = make("td", {}, make("bdi", { textContent: content }));
         cell.setAttribute("role", "cell");
         cell.dataset.label = label;
-        if (CLASSES[kinds[column]]) cell.className = CLASSES[kinds[column]];
+        const name = CLASSES[kinds[column]] ?? (content.length > LONG ? "long" : content ? "" : "blank");
+        if (name) cell.className = name;
         line.append(cell);
       });
       return line;
