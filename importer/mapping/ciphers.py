@@ -26,6 +26,7 @@ FAILURES = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Inv
 
 IV_BYTES, TAG_BYTES = 12, 16
 AES_KEY_BYTES = (16, 24, 32)
+LARGEST_BYTES = 1024 * 1024
 RAILS_ROUNDS = 2**16
 
 _HEX = re.compile(rb"([0-9a-fA-F]{2})+")
@@ -121,9 +122,18 @@ def _rails(gcm: AESGCM) -> Opener:
         headers = message["h"]
         sealed = _from_base64(message["p"].encode()) + _tag(headers["at"])
         plain = gcm.decrypt(_from_base64(headers["iv"].encode()), sealed, None)
-        return zlib.decompress(plain) if headers.get("c") is True else plain
+        return _expanded(plain) if headers.get("c") is True else plain
 
     return open_
+
+
+def _expanded(packed: bytes) -> bytes:
+    """What zlib has packed. Raises ValueError where it is more than any token has, or breaks off."""
+    unpacking = zlib.decompressobj()
+    plain = unpacking.decompress(packed, LARGEST_BYTES)
+    if not unpacking.eof:
+        raise ValueError
+    return plain
 
 
 SCHEMES: dict[str, Callable[[str, str], Opener]] = {

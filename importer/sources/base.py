@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 5_000
 """Rows in a chunk: enough to make column work cheap, few enough that a chunk's secrets are soon gone."""
 
+CHUNK_CHARACTERS = 16 * 1024 * 1024
+"""Characters of text from which on a chunk has fewer rows: 5,000 usual ones have a fifth of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:

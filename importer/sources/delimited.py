@@ -15,7 +15,7 @@ import pandas as pd
 
 from importer.errors import SourceError
 from importer.outcomes import Code, Issue, Stage
-from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
+from importer.sources.base import CHUNK_CHARACTERS, CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import check_header
 from importer.sources.files import (
     as_text,
@@ -32,7 +32,13 @@ FIELD_LIMIT = 1024 * 1024
 """Characters in a field; the API takes no credential of this size."""
 
 LINE_LIMIT = 16 * FIELD_LIMIT
-"""Characters in a line that are held in memory: a file without line ends would be one line."""
+"""Characters in a row that are held in memory: a file without line ends would be one line."""
+
+ENDLESS = 16 * LINE_LIMIT
+"""Characters in a line from which on no end of it is looked for: a device, or a bomb, may have none."""
+
+BLANK_LINES = 1_000_000
+"""Lines without a character, one after the other, from which on no row is looked for."""
 
 _JOINED = "Check the quotes in these lines: one that is opened and not closed joins rows."
 
@@ -78,16 +84,19 @@ class DelimitedSource(TextSource["_Pass"]):
 class _Lines:
     """The lines of a text, one at a time. Keeps those of the row being read, to tell what is wrong with it."""
 
-    def __init__(self, text: io.TextIOBase) -> None:
+    def __init__(self, text: io.TextIOBase, name: str) -> None:
         self.of_row: list[str] = []
+        self.characters = 0
         self.too_long = False
         self.ended = False
         self._text = text
+        self._name = name
 
     def __iter__(self) -> Iterator[str]:
         readline = self._text.readline
         while line := readline(LINE_LIMIT):
-            if len(line) == LINE_LIMIT and not line.endswith(("\n", "\r")):
+            self.characters += len(line)
+            if self.characters > LINE_LIMIT or (len(line) == LINE_LIMIT and not line.endswith(("\n", "\r"))):
                 line = self._shortened(line)
             self.of_row.append(line)
             yield line
@@ -96,15 +105,22 @@ class _Lines:
     def begin_row(self) -> None:
         """Forget the row before."""
         self.of_row.clear()
+        self.characters = 0
         self.too_long = False
 
     def _shortened(self, piece: str) -> str:
         """A line that leaves the csv reader in the state in which the real one would have: quotes open and close."""
-        quotes = 0
+        quotes = skipped = 0
         while piece:
             quotes += piece.count('"')
+            skipped += len(piece)
             if piece.endswith(("\n", "\r")):
                 break
+            if skipped > ENDLESS:
+                raise SourceError(
+                    f"{self._name} has a line of more than {ENDLESS:,} characters",
+                    hint="Is it a text file, with line ends?",
+                )
             piece = self._text.readline(LINE_LIMIT)
         self.too_long = True
         return '"\n' if quotes % 2 else "\n"
@@ -122,7 +138,7 @@ class _Pass:
         csv.field_size_limit(FIELD_LIMIT)
         try:
             self._text = _as_text(stream, name)
-            self._lines = _Lines(self._text)
+            self._lines = _Lines(self._text, name)
             self.header = self._read_header()
         except (OSError, UnicodeDecodeError) as error:
             raise self._cut_off(error) from None
@@ -140,8 +156,7 @@ class _Pass:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """The rows behind the header, `size` at a time."""
-        found = self._rows()
-        while batch := list(islice(found, size)):
+        for batch in self._batches(size):
             first = self._row - len(batch) + 1
             whole = [fields for fields in batch if not isinstance(fields, Issue)]
             rows: Sequence[int] = range(first, self._row + 1)
@@ -156,13 +171,30 @@ class _Pass:
         if self._broken:
             raise self._broken
 
+    def _batches(self, size: int) -> Iterator[list[list[str] | Issue]]:
+        """The rows, `size` at a time, or fewer where they are long."""
+        batch: list[list[str] | Issue] = []
+        characters = 0
+        for fields in self._rows():
+            batch.append(fields)
+            characters += self._lines.characters
+            if len(batch) == size or characters > CHUNK_CHARACTERS:
+                yield batch
+                batch, characters = [], 0
+        if batch:
+            yield batch
+
     def _rows(self) -> Iterator[list[str] | Issue]:
         """The fields of each row, or what is wrong with it. Ends early at a fault of the file, kept in `_broken`."""
         try:
+            blank = 0
             while (found := self._next_row()) is not None:
                 if found:
                     self._row += 1
+                    blank = 0
                     yield found
+                elif (blank := blank + 1) > BLANK_LINES:
+                    raise self._only_blank_lines()
         except SourceError as error:
             self._broken = error
         except (OSError, UnicodeDecodeError) as error:
@@ -245,6 +277,12 @@ class _Pass:
                 opened = number
         return opened
 
+    def _only_blank_lines(self) -> SourceError:
+        where = f"after row {self._row}" if self._row else "at its beginning"
+        return SourceError(
+            f"{self.name} has {BLANK_LINES:,} blank lines {where}", hint="Export it again without blank lines."
+        )
+
     def _first_line(self) -> int:
         return self._last_line() - len(self._lines.of_row) + 1
 
@@ -269,7 +307,9 @@ class _Pass:
     def _read_header(self) -> list[str]:
         """The names of the columns, from the first line that is not blank; finds the delimiter on the way."""
         lines = iter(self._lines)
-        first = next((line for line in lines if line.strip("\r\n")), None)
+        first = next((line for line in islice(lines, BLANK_LINES) if line.strip("\r\n")), None)
+        if len(self._lines.of_row) == BLANK_LINES:
+            raise self._only_blank_lines()
         if self._lines.too_long:
             raise SourceError(
                 f"{self.name} has a first line of more than {LINE_LIMIT:,} characters",
@@ -292,7 +332,7 @@ class _Pass:
 
 def _as_text(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
     """The text of a stream, unpacked. Raises SourceError where it is surely not delimited."""
-    stream = unpacked(stream)
+    stream = unpacked(stream, name)
     if kind := seems_to_be(stream.peek()):
         raise not_delimited(name, kind)
     return as_text(stream)

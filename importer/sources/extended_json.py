@@ -3,17 +3,22 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-
-def plain_object(row: dict[str, Any]) -> dict[str, Any]:
-    """An object without the wrappers in it: `{"$oid": "65f0"}` is 65f0."""
-    return {name: _plain(held) if isinstance(held, dict | list) else held for name, held in row.items()}
+DEEPEST = 100
+"""Values within values that are taken: whoever looks at a row later does so by recursion."""
 
 
-def _plain(value: dict[str, Any] | list[Any]) -> Any:
+def plain_object(row: dict[str, Any], depth: int = 1) -> dict[str, Any]:
+    """An object without the wrappers in it: `{"$oid": "65f0"}` is 65f0. Raises RecursionError beyond DEEPEST."""
+    return {name: _plain(held, depth) if isinstance(held, dict | list) else held for name, held in row.items()}
+
+
+def _plain(value: dict[str, Any] | list[Any], depth: int) -> Any:
     """A value without the wrappers of MongoDB's Extended JSON v2 (pymongo would be a driver for four words)."""
+    if depth == DEEPEST:
+        raise RecursionError
     if isinstance(value, list):
-        return [_plain(item) if isinstance(item, dict | list) else item for item in value]
-    inside = plain_object(value)
+        return [_plain(item, depth + 1) if isinstance(item, dict | list) else item for item in value]
+    inside = plain_object(value, depth + 1)
     if len(inside) == 1:
         ((name, held),) = inside.items()
         if name == "$oid":

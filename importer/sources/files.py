@@ -9,7 +9,7 @@ import sys
 from collections.abc import Hashable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -26,6 +26,16 @@ PARQUET_MAGIC = b"PAR1"
 
 UNPACKED_BYTES = 256 * 1024
 """Bytes unpacked at a time."""
+
+FREE_BYTES = 8 * 1024 * 1024
+"""Bytes that a compressed file may expand to, whatever its own size is; as rows, a quarter of a minute's work."""
+
+MOST_TIMES = 250
+"""How many times its size a file may expand to beyond that.
+
+Exports with tokens, which are random, expand 2 to 20 times, and rows that differ in a number only about 100 times; a
+bomb does so 1,000 times (gzip) and more.
+"""
 
 _PACKED = ("", ".gz", ".zst", ".bz2", ".lz4")
 _SUFFIXES = {
@@ -90,7 +100,7 @@ def format_of(path: Location) -> str:
     if not path.is_file():
         return "csv"  # a pipe, `<(zcat …)`: what is read from it to look is gone
     try:
-        with unpacked(open_bytes(path)) as stream:
+        with unpacked(open_bytes(path), display_name(path)) as stream:
             kind = seems_to_be(stream.peek())
     except OSError as error:
         raise unreadable(display_name(path), error) from None
@@ -133,14 +143,63 @@ def open_bytes(path: Location | None) -> io.BufferedReader:
         raise unreadable(display_name(path), error) from None
 
 
-def unpacked(stream: io.BufferedReader) -> io.BufferedReader:
-    """The bytes of a stream, unpacked where its first ones are those of a codec. Owns the stream from then on."""
+class _Taken(io.RawIOBase):
+    """A stream that knows how many bytes were read of it."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self.bytes = 0
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._stream.readinto1(buffer)
+        self.bytes += read
+        return read
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed stream holds. Raises SourceError once it expands as nothing does that has rows in it."""
+
+    def __init__(self, stream: io.BufferedReader, codec: str, name: str) -> None:
+        self._name = name
+        self._given = 0
+        self._packed = _Taken(stream)
+        self._plain = pa.input_stream(self._packed, compression=codec)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read: int = self._plain.readinto(buffer)
+        self._given += read
+        if self._given > FREE_BYTES and self._given > MOST_TIMES * self._packed.bytes:
+            raise SourceError(
+                f"{self._name} expands to more than {MOST_TIMES} times its size, as no file of rows does",
+                hint="If it is what you meant to import, unpack it yourself.",
+            )
+        return read
+
+    def close(self) -> None:
+        self._plain.close()
+        super().close()
+
+
+def unpacked(stream: io.BufferedReader, name: str) -> io.BufferedReader:
+    """The bytes of a stream, unpacked where its first ones are those of a codec. Owns the stream from then on.
+
+    Reading raises SourceError where it is a bomb.
+    """
     head = stream.peek()
     codec = next((codec for magic, codec in CODECS.items() if head.startswith(magic)), None)
     if codec is None:
         return stream
-    plain = pa.input_stream(stream, compression=codec)  # reads as a raw stream does, by `readinto`
-    return io.BufferedReader(cast(io.RawIOBase, plain), UNPACKED_BYTES)
+    return io.BufferedReader(_Unpacked(stream, codec, name), UNPACKED_BYTES)
 
 
 def as_text(stream: io.BufferedReader) -> io.TextIOWrapper:

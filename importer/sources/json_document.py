@@ -10,6 +10,7 @@ from importer.errors import ConfigError, SourceError
 from importer.outcomes import Code, Issue, Stage
 from importer.redaction import may_be_a_key
 from importer.sources.columns import is_data
+from importer.sources.extended_json import DEEPEST as DEEPEST_VALUE
 from importer.sources.extended_json import plain_object
 
 DEEPEST = 12
@@ -28,6 +29,10 @@ Names = tuple[str, ...]
 
 _NO_OBJECT = Issue("", Code.BAD_JSON, "is no object, but another value", LIST_HINT, Stage.READ)
 
+_TOO_DEEP = Issue(
+    "", Code.BAD_JSON, f"holds values within values, more than {DEEPEST_VALUE} deep", LIST_HINT, Stage.READ
+)
+
 _STEP = r"""\.([\w@$-]+)|\['([^'\\]+)'\]|\["([^"\\]+)"\]"""
 _NAME = re.compile(r"[A-Za-z]{1,20}(?:[_-][A-Za-z]{1,20}){0,4}")
 
@@ -36,7 +41,10 @@ class Readable(Protocol):
     """What ijson reads from."""
 
     def read(self, size: int) -> bytes:
-        """About `size` bytes of UTF-8; none at the end."""
+        """About `size` bytes of UTF-8; none at the end. Raises SourceError where too many make no end of a value."""
+
+    def begin(self) -> None:
+        """A value begins."""
 
 
 def names_of(path: str) -> Names:
@@ -75,7 +83,8 @@ class Document:
         """
         if is_list and not self._records:
             # five times as fast as `_elements`, but passes over a second list at the same place without a word
-            yield from map(_row, ijson.items(self._stream, "item"))
+            for element in ijson.items(self._stream, "item"):
+                yield self._row(element)
             return
         events = ijson.basic_parse(self._stream, multiple_values=bool(self._records))
         for event, _ in events:
@@ -94,23 +103,45 @@ class Document:
                     return
                 yield from self._in_value(next(events)[0], events, (*at, name))
         else:
-            _pass_over(events, _DEPTH.get(event, 0))
+            self._pass_over(events, _DEPTH.get(event, 0))
 
     def _in_list(self, events: Iterator[Any], at: Names) -> Iterator[Row]:
         """The rows of the list that has just begun, if it is the one that is meant."""
         if at == self._records:
             self._found = True
-            yield from _elements(events)
+            yield from self._elements(events)
             return
         event, value = next(events)
         if event == "start_map" and len(self._lists) < SHOWN:
             self._lists.append(at)
         if event == "start_map" and len(at) == 1 and not self._records:
             self._found_one()
-            yield _row(_value(event, value, events))
-            yield from _elements(events)
+            yield self._row(_value(event, value, events))
+            yield from self._elements(events)
         else:
-            _pass_over(events, 1 + _DEPTH.get(event, 0))
+            self._pass_over(events, 1 + _DEPTH.get(event, 0))
+
+    def _elements(self, events: Iterator[Any]) -> Iterator[Row]:
+        """The elements of the list that has just begun, or what is left of it."""
+        for event, value in events:
+            if event == "end_array":
+                return
+            yield self._row(_value(event, value, events))
+
+    def _row(self, element: Any) -> Row:
+        self._stream.begin()
+        if not isinstance(element, dict):
+            return _NO_OBJECT
+        try:
+            return plain_object(element)
+        except RecursionError:
+            return _TOO_DEEP
+
+    def _pass_over(self, events: Iterator[Any], depth: int) -> None:
+        """Read on until the values that are open are closed."""
+        while depth:
+            self._stream.begin()
+            depth += _DEPTH.get(next(events)[0], 0)
 
     def _found_one(self) -> None:
         if self._found:
@@ -146,14 +177,6 @@ def _as_path(names: Names) -> str:
     return ".".join(["$", *names]) if is_plain else ""
 
 
-def _elements(events: Iterator[Any]) -> Iterator[Row]:
-    """The elements of the list that has just begun, or what is left of it."""
-    for event, value in events:
-        if event == "end_array":
-            return
-        yield _row(_value(event, value, events))
-
-
 _DEPTH = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 """How much deeper in nested values an event of ijson leads."""
 
@@ -168,13 +191,3 @@ def _value(event: str, value: Any, events: Iterator[Any]) -> Any:
         builder.event(event, value)
         depth += _DEPTH.get(event, 0)
     return builder.value
-
-
-def _pass_over(events: Iterator[Any], depth: int) -> None:
-    """Read on until the values that are open are closed."""
-    while depth:
-        depth += _DEPTH.get(next(events)[0], 0)
-
-
-def _row(element: Any) -> Row:
-    return plain_object(element) if isinstance(element, dict) else _NO_OBJECT

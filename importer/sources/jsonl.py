@@ -7,7 +7,7 @@ fields. Of a stream they are those of its first rows: a later row with another f
 
 import json
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from io import TextIOWrapper
 from itertools import chain, islice
@@ -18,15 +18,24 @@ import pandas as pd
 
 from importer.errors import SourceError
 from importer.outcomes import Code, Issue, Stage
-from importer.sources.base import CHUNK_ROWS, BadRow, Chunk
+from importer.sources.base import CHUNK_CHARACTERS, CHUNK_ROWS, BadRow, Chunk
 from importer.sources.columns import is_data
-from importer.sources.extended_json import plain_object
+from importer.sources.extended_json import DEEPEST, plain_object
 from importer.sources.files import Location, as_text, is_unicode, open_bytes, unpacked, unreadable
 from importer.sources.json_document import LIST_HINT, Document, Names, Row, holds_a_list
 from importer.sources.text import TextSource
 
 LINE_LIMIT = 1024 * 1024
 """Characters in a line of JSON Lines; the API takes no credential of this size."""
+
+VALUE_LIMIT = 16 * LINE_LIMIT
+"""Characters in one element of a document that are held in memory."""
+
+MOST_OPEN = 5_000
+"""Brackets in one element that may be open at once, in texts too: ijson needs a time that grows with their square."""
+
+ENDLESS = 256 * LINE_LIMIT
+"""Characters in a line from which on no end of it is looked for: a device, or a bomb, may have none."""
 
 LOOK_AHEAD = 1_000
 """Rows of a stream that are held in memory to find out what its columns are."""
@@ -80,7 +89,7 @@ class JsonSource(TextSource["_Pass"]):
             return self._stream
         stream = open_bytes(self._path)
         try:
-            reading = _Pass(self.name, as_text(unpacked(stream)), self._records)
+            reading = _Pass(self.name, as_text(unpacked(stream, self.name)), self._records)
         except OSError as error:
             stream.close()
             raise _breaks_off(self.name, 0, error) from None
@@ -99,6 +108,7 @@ class _Pass:
         self.spent = False
         self.close = text.close
         self._text = text
+        self._taken = 0
         self._row = 0
         self._ahead: list[Row] = []
         self._found = self._all()
@@ -109,13 +119,16 @@ class _Pass:
 
     def look_ahead(self) -> Sequence[Row]:
         """The first rows; `rows` gives them all the same."""
-        self._ahead += islice(self._found, LOOK_AHEAD)
+        for row in islice(self._found, LOOK_AHEAD - len(self._ahead)):
+            self._ahead.append(row)
+            if self._taken > CHUNK_CHARACTERS:
+                break
         return self._ahead
 
     def chunks(self, size: int, columns: Sequence[str]) -> Iterator[Chunk]:
         """The rows, `size` at a time."""
         known, first = frozenset(columns), 1
-        for batch in _batches(self.rows(), size):
+        for batch in self._batches(size):
             rows = [found if isinstance(found, Issue) or found.keys() <= known else _NEW_FIELD for found in batch]
             good = {row: found for row, found in enumerate(rows, first) if not isinstance(found, Issue)}
             bad = [BadRow(row, found) for row, found in enumerate(rows, first) if isinstance(found, Issue)]
@@ -134,7 +147,7 @@ class _Pass:
 
     def _of_its_kind(self) -> Iterator[Row]:
         """The rows of lines, or of a document: by the name, and by what the text begins with."""
-        lines = _numbered(self._text)
+        lines = self._numbered()
         first, is_lines = next(lines, (0, "")), bool({"jsonl", "ndjson"} & set(self.name.lower().split(".")))
         head = first[1].lstrip()
         value, is_list = _line(*first), head.startswith("[")
@@ -142,35 +155,78 @@ class _Pass:
         is_document = bool(head and self._records) or is_list or is_cut
         second = None if is_document else next(lines, None)
         if is_document or (second is None and holds_a_list(value) and not is_lines):
-            return Document(self.name, _Bytes(first[1], self._text), self._records).rows(is_list=is_list)
+            return Document(self.name, _Bytes(first[1], self._read, self.name), self._records).rows(is_list=is_list)
         return (_line(*line) for line in chain([first] if head else [], [second] if second else [], lines))
+
+    def _numbered(self) -> Iterator[tuple[int, str]]:
+        """The lines that are not blank, with their numbers; of one that is too long only the beginning.
+
+        Its rest is skipped when the next line is asked for: it may be a whole document, which is read otherwise.
+        """
+        readline = self._text.readline
+        for number, line in enumerate(iter(lambda: readline(LINE_LIMIT), ""), start=1):
+            self._taken += len(line)
+            if line.strip():
+                yield number, line
+            skipped = 0
+            while _is_cut(line):
+                line = readline(LINE_LIMIT)
+                skipped += len(line)
+                if skipped > ENDLESS:
+                    raise SourceError(f"{self.name} has a line of more than {ENDLESS:,} characters", hint=_LINE_FIX)
+
+    def _read(self, size: int) -> str:
+        piece = self._text.read(size)
+        self._taken += len(piece)
+        return piece
+
+    def _batches(self, size: int) -> Iterator[list[Row]]:
+        """The rows, `size` at a time, or fewer where they are long; those before a SourceError come out first."""
+        batch: list[Row] = []
+        begun = self._taken
+        try:
+            for row in self.rows():
+                batch.append(row)
+                if len(batch) == size or self._taken - begun > CHUNK_CHARACTERS:
+                    yield batch
+                    batch, begun = [], self._taken
+        except SourceError:
+            if batch:
+                yield batch
+            raise
+        if batch:
+            yield batch
 
 
 class _Bytes:
     """A text whose beginning was read already, as the stream of UTF-8 that ijson wants."""
 
-    def __init__(self, head: str, text: TextIOWrapper) -> None:
+    def __init__(self, head: str, read: Callable[[int], str], name: str) -> None:
         self._head = head
-        self._text = text
+        self._read = read
+        self._name = name
+        self._of_value = 0
+        self._open = 0
+
+    def begin(self) -> None:
+        """A value begins: what was read before is no part of it."""
+        self._of_value = self._open = 0
 
     def read(self, size: int) -> bytes:
-        """About `size` bytes; none at the end."""
+        """About `size` bytes; none at the end. Raises SourceError where too many make no end of a value."""
         if not size:
             return b""
-        piece, self._head = self._head or self._text.read(size), ""
+        piece, self._head = self._head or self._read(size), ""
+        self._of_value += len(piece)
+        self._open += piece.count("[") + piece.count("{") - piece.count("]") - piece.count("}")
+        if self._open > MOST_OPEN:
+            raise SourceError(f"{self._name} holds values within values without end", hint=LIST_HINT)
+        if self._of_value > VALUE_LIMIT:
+            raise SourceError(
+                f"{self._name} holds a value of more than {VALUE_LIMIT:,} characters",
+                hint="Is it a list of objects, one for each row? No row is as long.",
+            )
         return piece.encode("utf-8", "surrogateescape")
-
-
-def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers; of one that is too long only the beginning.
-
-    Its rest is skipped when the next line is asked for: it may be a whole document, which is read otherwise.
-    """
-    for number, line in enumerate(iter(lambda: text.readline(LINE_LIMIT), ""), start=1):
-        if line.strip():
-            yield number, line
-        while _is_cut(line):
-            line = text.readline(LINE_LIMIT)
 
 
 def _is_cut(line: str) -> bool:
@@ -185,13 +241,15 @@ def _line(number: int, line: str) -> Row:
         return _issue(Code.BAD_ENCODING, "holds bytes that are not UTF-8", number, "Export again as UTF-8.")
     try:
         value = _DECODER.decode(line)
+        if isinstance(value, dict) and ('"$' in line or line.count("{") + line.count("[") > DEEPEST):
+            value = plain_object(value)
         if "\\ud" in line.lower():  # half a surrogate pair, which no request could carry
             json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
         return _issue(Code.BAD_JSON, "is not valid JSON", number, _LINE_FIX)
     if not isinstance(value, dict):
         return _issue(Code.BAD_JSON, "is JSON, but no object", number, _LINE_FIX)
-    return plain_object(value) if '"$' in line else value
+    return value
 
 
 def _breaks_off(name: str, row: int, error: Exception) -> SourceError:
@@ -223,23 +281,6 @@ _NEW_FIELD = Issue(
     "Write the rows to a file and name that: then the fields of all rows are known beforehand.",
     Stage.READ,
 )
-
-
-def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """The rows, `size` at a time; those before a SourceError come out first."""
-    batch: list[Row] = []
-    try:
-        for row in rows:
-            batch.append(row)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except SourceError:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
 
 
 def _names(rows: Iterable[Row], source: str) -> list[str]:
