@@ -77,7 +77,7 @@ def run_demo(folder: Path) -> int:
         made = sandbox.count()
     wanted = len(_GOOD) * 3
     console.data(f"\nthe sandbox holds {made} connections for {wanted} good rows: none lost, none twice")
-    console.data(f"look at {folder}/importer-report/results.csv and errors.csv; then try importer plan YOUR-FILE.csv")
+    console.data(f"look at {folder}/importer-report/report.html and errors.csv; then try importer plan YOUR-FILE.csv")
     went_well = made == wanted == first.outcomes[Outcome.CREATED] == counts[Outcome.UNCHANGED]
     return Exit.DONE if went_well else Exit.BUG
 

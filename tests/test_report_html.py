@@ -21,6 +21,7 @@ from importer.reports import embedded, groups
 from importer.reports.html import write_page
 from importer.reports.plots import ticks
 from importer.reports.sections import outcome_sentence
+from importer.sandbox import Sandbox
 
 Importer = Callable[..., Ended]
 
@@ -165,6 +166,31 @@ def test_a_run_writes_the_page_for_its_owner_and_report_writes_it_anew(home: Pat
     assert "fake-key" not in first
     assert "fake-access" not in first
     assert "fake-refresh" not in first
+
+
+def test_a_run_of_standard_input_has_its_tokens_on_the_page_too(home: Path, shell: Callable[..., Ended]) -> None:
+    """Of a source that is read once, nothing is known before it is sent."""
+    text = write_csv(home / "rows.csv", [token_row(1), token_row(2, refresh_token="")]).read_text()
+
+    ended = shell("run", "-", stdin=text)
+
+    page = (home / "importer-report" / "report.html").read_text("utf-8")
+    assert ended.exit_code == 0, ended.err
+    assert "All 2 rows are done." in page
+    assert 'data-label="without refresh token" data-v="1"' in page
+
+
+def test_a_run_that_stops_early_says_why_on_its_page(home: Path, sandbox: Sandbox, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [key_row(n) for n in range(20)])
+    sandbox.next("500_before", on="list", times=20)
+
+    ended = importer("run", "rows.csv", "--checks", "offline")
+
+    page = (home / "importer-report" / "report.html").read_text("utf-8")
+    assert ended.exit_code == 5
+    assert "Stopped early" in page
+    assert "the connections of stripe cannot be listed" in page
+    assert "<h1>0 of 20 rows are done; 20 not sent.</h1>" in page
 
 
 def test_the_second_run_says_what_changed(home: Path, importer: Importer) -> None:
