@@ -64,7 +64,7 @@ class _Parser:
             for piece in _slices(part):
                 self._feed(piece)
             return _CONNECTIONS.validate_python(self._items) if self._items else []
-        except (ijson.JSONError, ValidationError):
+        except (ijson.JSONError, UnicodeDecodeError, ValidationError):
             raise Unreadable("no JSON, or no connections") from None
         finally:
             del self._items[:]
@@ -84,7 +84,7 @@ class _Parser:
         """Nothing comes any more. Raises Unreadable where the array has not ended."""
         try:
             self._ijson.close()
-        except ijson.JSONError:
+        except (ijson.JSONError, UnicodeDecodeError):
             raise Unreadable("cut off") from None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import answers, rows
+from . import answers, files, rows
 
 SEEDS = Path(__file__).parent / "seeds"
 """Inputs that once broke a property, in a folder for each target."""
@@ -38,6 +38,11 @@ _PROVIDER = json.dumps({
 }).encode()  # fmt: skip
 
 _JSON = b'{"id": "g1", "access_token": "fake-1", "at": {"$date": 1790000000000}, "n": 1.5, "s": ["a", {"b": 2}]}'
+
+_CONNECTION = json.dumps({
+    "id": "c1", "provider": "hubspot", "group": {"ref": "g1"}, "consumer": {"ref": "u1"}, "status": "working",
+    "providerMetadata": {"workspace": {"value": "acme", "source": "input"}}, "createTime": "2026-11-26T12:00:00Z",
+}).encode()  # fmt: skip
 
 
 def _sample(name: str) -> bytes:
@@ -111,6 +116,20 @@ TARGETS: dict[str, Target] = {
         answers.config, (_sample("crm-export.toml"), b"[api]\nurl = 'http://127.0.0.1'\n[limits]\nrate = 1e3\n")
     ),
     "catalog": Target(answers.catalog, (_PROVIDER, b'{"catalog": ' + _PROVIDER + b"}")),
+    "listing": Target(
+        files.listing,
+        (b"\x10[" + _CONNECTION + b", " + _CONNECTION + b"]", b"\xff[]", b"\x02 [" + _CONNECTION + b"] x"),
+    ),
+    "ledger": Target(files.ledger, (files.a_ledger(),)),
+    "looked_at": Target(
+        files.looked_at,
+        (
+            b"\0" + _sample("authjs-accounts.csv"),
+            b"\1[" + _JSON + b"]",
+            b"\2" + _JSON,
+            b"\3" + _sample("connections.parquet"),
+        ),
+    ),
     "redaction": Target(
         answers.redaction, (b"\0https://x.com/?t=fake", b"\1 in base64: ", b"\2crm.objects.contacts.read")
     ),
