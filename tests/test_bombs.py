@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -56,6 +57,32 @@ def plan(home: Path, *words: str) -> tuple[int, str, int]:
         [sys.executable, "-c", _MEASURED, "plan", *words],
         cwd=home, env=environment, capture_output=True, text=True, timeout=LONGEST_S, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    said, _, peak = ended.stderr.rpartition("peak ")
+    return ended.returncode, said, int(peak)
+
+
+_READ = """
+import sys
+from pathlib import Path
+from importer.errors import SourceError
+from importer.sources import open_sources
+code = 0
+try:
+    (source,) = open_sources([sys.argv[1]], Path())
+    assert sum(len(chunk.rows) for chunk in source.chunks()) == int(sys.argv[2])
+except SourceError as error:
+    code = print(error, file=sys.stderr) or 2
+(peak_kb,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
+print("peak", int(peak_kb) // 1024, file=sys.stderr)
+raise SystemExit(code)
+"""
+
+
+def measured(home: Path, *words: str | int) -> tuple[int, str, int]:
+    """The same of reading every row of a file and doing nothing with it."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _READ, *map(str, words)], cwd=home, capture_output=True, text=True, timeout=LONGEST_S
+    )
     said, _, peak = ended.stderr.rpartition("peak ")
     return ended.returncode, said, int(peak)
 
@@ -119,6 +146,27 @@ def test_a_bomb_is_one_line_in_bounded_time_and_memory(tmp_path: Path, name: str
     assert "Traceback" not in said
     assert peak < MOST_MB
     assert max(map(len, said.splitlines())) < 300
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_a_long_value_that_a_page_repeats_is_never_there_as_often(
+    tmp_path: Path, dictionary: bool, nested: bool
+) -> None:
+    """Ten gigabytes in 50 kB: one long value to which all rows of a file point, or of which each has a copy."""
+    rows = 10_000 if dictionary else 400
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * MIB]))
+    column = pa.StructArray.from_arrays([long], ["a"]) if nested else long
+    schema = pa.schema([("id", pa.string()), ("long", pa.struct({"a": pa.string()}) if nested else pa.string())])
+    table = pa.table({"id": [str(n) for n in range(rows)], "long": column.cast(schema.field("long").type)
+                      if not dictionary else column})  # fmt: skip
+    pq.write_table(table, tmp_path / "b.parquet", compression="zstd", use_dictionary=dictionary)
+
+    code, said, peak = measured(tmp_path, "b.parquet", rows)
+
+    assert peak < MOST_MB
+    assert code == (0 if dictionary else 2), said
+    assert dictionary or "expands to more than 250 times its size" in said
 
 
 def test_rows_that_differ_in_a_number_are_no_bomb(tmp_path: Path) -> None:

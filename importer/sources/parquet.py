@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from importer.errors import SourceError
@@ -15,6 +16,19 @@ from importer.sources.files import PARQUET_MAGIC, Location, open_bytes, stamp
 
 BUFFER_BYTES = 1024 * 1024
 """Bytes read at a time from a column: without a limit, pyarrow holds a whole row group."""
+
+
+LONG_BYTES = 64 * 1024
+"""A value from which fewer rows are decoded at a time: a page of few bytes can hold one a thousand times over."""
+
+AT_ONCE_BYTES = 16 * 1024 * 1024
+"""What the longest value may come to in the rows that are decoded at a time."""
+
+PROBED_ROWS = 256
+"""Rows of one column that are decoded at a time to look for long values."""
+
+EXPANDED_BYTES, EXPANSION = 256 * 1024 * 1024, 250
+"""A column of a row group that says it expands to more than both the bytes and so many times its size is refused."""
 
 
 class ParquetSource:
@@ -35,7 +49,7 @@ class ParquetSource:
         """All rows, at most `size` at a time. Raises SourceError where the rest is damaged or no Python value."""
         row = 1
         with self._opened() as file:
-            batches = file.iter_batches(batch_size=size)
+            batches = file.iter_batches(batch_size=min(size, self._rows_at_once(file)))
             while (batch := self._next(batches, row)) is not None:
                 columns = {name: self._cells(batch, name, row) for name in batch.schema.names}
                 frame = pd.DataFrame(columns, dtype=object)  # any other dtype turns None into NaN, and 2**53 + 1 even
@@ -61,6 +75,29 @@ class ParquetSource:
                 raise self._not_parquet() from None
             check_header(file.schema_arrow.names, self.name)
             yield file
+
+    def _rows_at_once(self, file: Any) -> int:
+        """How many rows may be decoded together, by the longest value there is. Raises SourceError for a bomb."""
+        longest = 0
+        for name in self._columns_with_room_for_long_values(file.metadata):
+            batches = file.iter_batches(batch_size=PROBED_ROWS, columns=[name])
+            while (batch := self._next(batches, 1)) is not None:
+                longest = max(longest, *(_longest(leaf) for array in batch.columns for leaf in _leaves(array)), 0)
+        return CHUNK_ROWS if longest < LONG_BYTES else max(1, AT_ONCE_BYTES // longest)
+
+    def _columns_with_room_for_long_values(self, metadata: Any) -> set[str]:
+        found = set()
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            for column in map(group.column, range(group.num_columns)):
+                expanded = column.total_uncompressed_size
+                if expanded > max(EXPANDED_BYTES, EXPANSION * column.total_compressed_size):
+                    raise SourceError(
+                        f"{self.name} expands to more than {EXPANSION} times its size: no export does",
+                        hint="Look at what wrote it; write it again without compression if it is right.",
+                    )
+                if column.physical_type == "BYTE_ARRAY" and expanded >= LONG_BYTES:
+                    found.add(column.path_in_schema)
+        return found
 
     def _not_parquet(self) -> SourceError:
         with open_bytes(self._path) as stream:
@@ -89,3 +126,23 @@ class ParquetSource:
                 "a date outside the years 1-9999, or text that is not UTF-8",
                 hint="Correct it in the export.",
             ) from None
+
+
+def _leaves(array: Any) -> Iterator[Any]:
+    """The arrays of plain values within a column."""
+    if pa.types.is_struct(array.type):
+        for child in array.flatten():
+            yield from _leaves(child)
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        yield from _leaves(array.values)
+    elif pa.types.is_dictionary(array.type):
+        yield from _leaves(array.dictionary)
+    else:
+        yield array
+
+
+def _longest(array: Any) -> int:
+    """Bytes of the longest value."""
+    if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
+        return 0
+    return pc.max(pc.binary_length(array)).as_py() or 0
