@@ -61,6 +61,7 @@ def importer() -> None:
 @options.target
 @options.limits
 @options.checks("online")
+@options.max_runtime
 @click.option("--yes", is_flag=True, help="Send although more than a fifth of the done rows look changed.")
 @options.as_json
 @options.quiet
@@ -84,7 +85,12 @@ def run(**given: Any) -> int:
     console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
     warn(console, config, given["source"])
     how = RunOptions(
-        only=given["only"], rows=given["rows"], checks=given["checks"], strict=given["strict"], yes=given["yes"]
+        only=given["only"],
+        rows=given["rows"],
+        checks=given["checks"],
+        strict=given["strict"],
+        yes=given["yes"],
+        max_runtime_s=given["max_runtime"],
     )
     summary = run_(config, how, console, reader=reader)
     console.summary(summary, report=shown(config.report_dir / "errors.csv"), command=["importer", *typed()])
@@ -159,6 +165,7 @@ def status(**given: Any) -> int:
 @options.limits
 @click.option("--refresh", is_flag=True, help="Have the platform refresh every token: rotates it at the provider.")
 @click.option("--forget-missing", is_flag=True, help="Make rows that are rolled back or missing pending again.")
+@options.max_runtime
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.as_json
 @options.logged
@@ -177,7 +184,12 @@ def verify(**given: Any) -> int:
     config = config_of(given)
     console = console_of(as_json=given["as_json"], only_log=given["only_log"])
     warn(console, config)
-    found = verify_(config, refresh=given["refresh"], forget_missing=given["forget_missing"])
+    found = verify_(
+        config,
+        refresh=given["refresh"],
+        forget_missing=given["forget_missing"],
+        max_runtime_s=given["max_runtime"],
+    )
     console.verified(found.as_json(), report=shown(config.report_dir / "verify-errors.csv"))
     if found.stopped:
         console.error(found.stopped)

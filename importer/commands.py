@@ -131,7 +131,7 @@ def run(
     online = options.checks != "offline"
 
     async def go(inputs: Inputs, ledger: SqliteLedger, spool: Spool) -> RunSummary:
-        async with open_session(config, key, ledger, online=online) as session:
+        async with open_session(config, key, ledger, online=online, max_runtime_s=options.max_runtime_s) as session:
             with closing(ledger.reader()) as view:
                 desk = Desk(config, session.client, session.backoff, session.clock)
                 ground = await live_ground(desk) if online else kept_ground(config, session.clock.now())
@@ -185,18 +185,19 @@ def verify(
     *,
     refresh: bool = False,
     forget_missing: bool = False,
+    max_runtime_s: float | None = None,
     env: Mapping[str, str] | None = None,
 ) -> VerifySummary:
     """Compare the ledger with the project; writes verify-errors.csv and verify-summary.json.
 
     `refresh` makes the platform refresh every token, which rotates it at the provider. `forget_missing` makes rows that
-    are rolled back or missing pending again, so that the next run posts them.
+    are rolled back or missing pending again, so that the next run posts them. After `max_runtime_s` seconds it is over.
     """
     key = _key(config, env)
     check_writable(config.report_dir)
 
     async def go(ledger: SqliteLedger) -> VerifySummary:
-        async with open_session(config, key, ledger) as session:
+        async with open_session(config, key, ledger, max_runtime_s=max_runtime_s) as session:
             with closing(ledger.reader()) as view:
                 verifier = Verifier(session, view, refresh=refresh, forget_missing=forget_missing)
                 summary = await verifier.go()

@@ -73,6 +73,24 @@ def logged(function: F) -> F:
     return cast(F, with_a_log)
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]  # older releases of click take none
+    """A time such as `90s`, `45m`, `2h` or `1h30m`, in seconds; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises click's error, with what is understood."""
+        found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7})s?)?", str(value).strip())
+        hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+        total = 3_600 * hours + 60 * minutes + seconds
+        if not total:
+            self.fail(f"{value!r} is no time such as 90s, 45m, 2h or 1h30m", param, ctx)
+        return float(total)
+
+
+max_runtime = click.option(
+    "--max-runtime", type=Duration(), metavar="DURATION", help="Stop in good order before this time is over, e.g. 2h."
+)
 limits = together(
     click.option("--rate", metavar="N|auto|unlimited", help="Requests of any kind per second."),
     click.option("--workers", metavar="N", help="Requests in flight."),

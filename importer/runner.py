@@ -40,7 +40,8 @@ T = TypeVar("T")
 class RunOptions:
     """What only a command line says: how much of the source, which checks, and a yes given beforehand.
 
-    `checks` None is the habit of the verb: `run` looks at the platform first, `plan` does not.
+    `checks` None is the habit of the verb: `run` looks at the platform first, `plan` does not. `max_runtime_s` is how
+    many seconds a run may take.
     """
 
     only: Only = "all"
@@ -48,6 +49,7 @@ class RunOptions:
     checks: Literal["online", "offline"] | None = None
     strict: bool = False
     yes: bool = False
+    max_runtime_s: float | None = None
 
 
 class Runner:

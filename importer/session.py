@@ -32,7 +32,10 @@ from importer.retry import Backoff
 _LOG = logging.getLogger(__name__)
 
 GRACE_S = 20.0
-"""Seconds that requests in flight have to end after SIGINT or SIGTERM."""
+"""Seconds that requests in flight have to end after SIGINT, SIGTERM or the end of the time."""
+
+REPORTS_S = 5.0
+"""Seconds that are kept for the reports before the time is over."""
 
 
 class Interrupted(ImporterError):
@@ -43,6 +46,24 @@ class Interrupted(ImporterError):
         super().__init__(f"interrupted by {number.name}: {how}", hint="Run again to go on: every row is where it was.")
         self.number = number
         self.exit_code = Exit.INTERRUPTED if number is signal.SIGINT else Exit.TERMINATED
+
+
+class TimeUp(ImporterError):
+    """The time that the command was given is over."""
+
+    exit_code = Exit.STOPPED
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        how = "the next run looks up what was in flight" if at_once else "requests in flight were let end"
+        super().__init__(f"stopped: the time of --max-runtime is over; {how}", hint="Run again to go on.")
+
+
+def last_start_s(max_runtime_s: float, timeout_s: float) -> float:
+    """Seconds after which nothing new is begun, so that what is in flight and the reports end in time.
+
+    Of a short time half is kept, of a long one as much as a request may take and the reports need.
+    """
+    return max_runtime_s - min(min(timeout_s, GRACE_S) + REPORTS_S, max_runtime_s / 2)
 
 
 @dataclass(slots=True)
@@ -72,12 +93,13 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    config: Config, key: ApiKey, ledger: SqliteLedger, *, online: bool = True
+    config: Config, key: ApiKey, ledger: SqliteLedger, *, online: bool = True, max_runtime_s: float | None = None
 ) -> AsyncIterator[Session]:
     """Check key and project with one read, and take up what a dead run left `sending` as `unknown`.
 
     The caller holds the ledger's lock. With `online` False and a project that the ledger remembers, nothing is asked.
-    Raises ImporterError; a second signal raises what the first one said.
+    After `max_runtime_s` seconds it is over: nothing new is begun some time before. Raises ImporterError; a second
+    signal raises what the first one said.
     """
     clock = Clock()
     limits, retry = config.limits, config.retry
@@ -93,7 +115,7 @@ async def open_session(
     RUN_ID.set(run_id)
     try:
         async with client:
-            with _ending_in_order(pacer):
+            with _ending_in_order(pacer, max_runtime_s and last_start_s(max_runtime_s, config.api.timeout_s)):
                 session = Session(config, ledger, clock, backoff, pacer, client, Target("", ""), run_id)
                 session.target = await _find_target(session, online=online)
                 ledger.aim(session.target)
@@ -109,6 +131,8 @@ async def open_session(
     except asyncio.CancelledError:
         if isinstance(pacer.stopped, Interrupted):  # a second signal, or the time of grace was over
             raise Interrupted(pacer.stopped.number, at_once=True) from None
+        if isinstance(pacer.stopped, TimeUp):
+            raise TimeUp(at_once=True) from None
         raise
 
 
@@ -124,8 +148,9 @@ async def _find_target(session: Session, *, online: bool) -> Target:
 
 
 @contextmanager
-def _ending_in_order(pacer: Pacer) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the pacer; what is in flight has GRACE_S to end, a second signal ends it at once."""
+def _ending_in_order(pacer: Pacer, last_start_s: float | None) -> Iterator[None]:
+    """SIGINT, SIGTERM and the end of the time stop the pacer; what is in flight has GRACE_S to end, or until a signal
+    that comes after."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -135,20 +160,22 @@ def _ending_in_order(pacer: Pacer) -> Iterator[None]:
         if task:
             task.cancel()
 
-    def end(number: signal.Signals) -> None:
+    def end(reason: ImporterError) -> None:
         if timers:
             end_now()
         else:
-            pacer.stop(Interrupted(number))
+            pacer.stop(reason)
             timers.append(loop.call_later(GRACE_S, end_now))
+
+    time_up = loop.call_later(last_start_s, end, TimeUp()) if last_start_s else None
 
     with suppress(ValueError, RuntimeError):  # not the main thread: signals are the caller's business
         for number in numbers:
-            loop.add_signal_handler(number, end, number)
+            loop.add_signal_handler(number, end, Interrupted(number))
     try:
         yield
     finally:
-        for timer in timers:
+        for timer in (*timers, *([time_up] if time_up else [])):
             timer.cancel()
         for number in numbers:
             with suppress(ValueError, RuntimeError):

@@ -1,7 +1,7 @@
 """Parquet: typed rows, in batches, as Python values; nothing is rounded and nothing missing becomes NaN."""
 
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pandas as pd
@@ -80,9 +80,9 @@ class ParquetSource:
         """How many rows may be decoded together, by the longest value there is. Raises SourceError for a bomb."""
         longest = 0
         for name in self._columns_with_room_for_long_values(file.metadata):
-            batches = file.iter_batches(batch_size=PROBED_ROWS, columns=[name])
-            while (batch := self._next(batches, 1)) is not None:
-                longest = max(longest, *(_longest(leaf) for array in batch.columns for leaf in _leaves(array)), 0)
+            with suppress(pa.ArrowException, OSError):  # what is damaged is told with its row, once it is reached
+                for batch in file.iter_batches(batch_size=PROBED_ROWS, columns=[name]):
+                    longest = max(longest, *(_longest(leaf) for array in batch.columns for leaf in _leaves(array)), 0)
         return CHUNK_ROWS if longest < LONG_BYTES else max(1, AT_ONCE_BYTES // longest)
 
     def _columns_with_room_for_long_values(self, metadata: Any) -> set[str]:
