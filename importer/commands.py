@@ -39,6 +39,7 @@ from importer.runner import Runner, RunOptions
 from importer.session import open_session
 from importer.spool import Spool
 from importer.summary import PlanSummary, RunSummary
+from importer.telling import telling
 from importer.undo import Rollback, RollbackSummary, in_doubt
 from importer.verifier import Verifier, VerifySummary
 
@@ -124,7 +125,17 @@ def run(
     `reader` is a process that was started for this config, which is ended with the run. Raises ImporterError for what
     ends the run before anything is sent; what ends it on the way is in the summary.
     """
-    options = options or RunOptions()
+    listener, own = EventLog(listener or Listener()), environment() if env is None else env
+    return telling(config, own, listener, lambda: _run(config, options or RunOptions(), listener, own, reader))
+
+
+def _run(
+    config: Config,
+    options: RunOptions,
+    listener: Listener,
+    env: Mapping[str, str],
+    reader: ReaderProcess | None,
+) -> RunSummary:
     key = _key(config, env)
     check_writable(config.report_dir)
 
@@ -145,7 +156,7 @@ def run(
                     notes=ground.notes,
                     preparing=preparing,
                 )
-                return await Runner(session, planner, spool, options, EventLog(listener or Listener())).go()
+                return await Runner(session, planner, spool, options, listener).go()
 
     with ExitStack() as held:
         preparing = _preparing(config, reader, held)

@@ -159,6 +159,20 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """A program that is told how a run ended."""
+
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where figures of the last run go for Prometheus; a relative path starts from the config's folder."""
+
+    textfile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run. `base` is the folder that relative paths of the config start from."""
 
@@ -171,6 +185,8 @@ class Config:
     policy: PolicyConfig = PolicyConfig()
     ledger: LedgerConfig = LedgerConfig()
     report: ReportConfig = ReportConfig()
+    notify: NotifyConfig = NotifyConfig()
+    metrics: MetricsConfig = MetricsConfig()
     base: Path = field(default=Path(), metadata={"internal": True})
 
     @property

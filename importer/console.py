@@ -150,6 +150,10 @@ class Console(Listener):
         if not self._quiet:
             print(f"warning: {text}", file=self._talk)
 
+    def warned(self, text: str) -> None:
+        """See `Listener`."""
+        self.warn(text)
+
     def data(self, text: str) -> None:
         """A line of what was asked for, on stdout."""
         self._print(text)

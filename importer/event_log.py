@@ -75,3 +75,8 @@ class EventLog(Listener):
                 held_s=round(progress.held_s, 1), held_for=progress.held_for or None,
             )  # fmt: skip
         self._then.progress(progress)
+
+    def warned(self, text: str) -> None:
+        """See `Listener`."""
+        event(_LOG, logging.WARNING, "warned", message=text)
+        self._then.warned(text)

@@ -45,3 +45,6 @@ class Listener:
 
     def progress(self, progress: Progress) -> None:
         """About four times a second while sending."""
+
+    def warned(self, text: str) -> None:
+        """Something beside the rows went wrong, and the run goes on, or has ended as it did."""
