@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,11 @@ from importer.errors import ConfigError, Exit
 from importer.logs import log_to
 from importer.options import ask, config_of, console_of, shown, typed, warn, without_password
 from importer.private import leave_no_core
+
+if TYPE_CHECKING:
+    from importer.config import Config
+    from importer.console import Console
+    from importer.runner import RunOptions
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,6 +67,7 @@ def importer() -> None:
 @options.limits
 @options.checks("online")
 @options.max_runtime
+@click.option("--rehearse", is_flag=True, help="Send to a sandbox on this machine instead: how long, and what report?")
 @click.option("--yes", is_flag=True, help="Send although more than a fifth of the done rows look changed.")
 @options.as_json
 @options.quiet
@@ -77,7 +83,7 @@ def run(**given: Any) -> int:
     from importer.reading import start_reading
 
     config = config_of(given)
-    reader = start_reading(config)  # it loads what it needs while this process does
+    reader = None if given["rehearse"] else start_reading(config)  # it loads what it needs while this process does
     from importer.commands import run as run_
     from importer.runner import RunOptions
 
@@ -92,8 +98,20 @@ def run(**given: Any) -> int:
         yes=given["yes"],
         max_runtime_s=given["max_runtime"],
     )
+    if given["rehearse"]:
+        return _rehearse(config, how, console)
     summary = run_(config, how, console, reader=reader)
     console.summary(summary, report=shown(config.report_dir / "errors.csv"), command=["importer", *typed()])
+    return summary.exit_code
+
+
+def _rehearse(config: "Config", how: "RunOptions", console: "Console") -> int:
+    from importer.rehearsal import rehearse
+
+    summary = rehearse(config, how, console)
+    folder = config.report_dir / "rehearsal"
+    console.summary(summary, report=shown(folder / "errors.csv"), command=["importer", *typed()])
+    console.rehearsed(summary, page=shown(folder / "report.html"))
     return summary.exit_code
 
 

@@ -65,7 +65,7 @@ def plan(
         inputs = held.enter_context(closing(open_inputs(config)))
         spool = held.enter_context(closing(Spool()))
         project, ground = preflight.before() if preflight else (None, kept_ground(config, time.time()))
-        ledger = _known_ledger(config, project.id if project else None)
+        ledger = known_ledger(config, project.id if project else None)
         if ledger:
             held.callback(ledger.close)
         planner = Planner(
@@ -96,7 +96,7 @@ def _policy(config: Config, options: RunOptions) -> PlanPolicy:
     )
 
 
-def _known_ledger(config: Config, project_id: str | None) -> SqliteLedger | None:
+def known_ledger(config: Config, project_id: str | None) -> SqliteLedger | None:
     """The ledger to compare with, read-only; None where there is none or it knows nothing of this project.
 
     `project_id` is what the API says; None has the ledger tell what it was when it was last asked for.

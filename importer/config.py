@@ -174,7 +174,10 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings of a run. `base` is the folder that relative paths of the config start from."""
+    """All settings of a run. `base` is the folder that relative paths of the config start from.
+
+    `catalog_of` is the root of the API whose kept catalog serves, where it is not the one that is sent to.
+    """
 
     api: ApiConfig = ApiConfig()
     source: SourceConfig = SourceConfig()
@@ -188,6 +191,7 @@ class Config:
     notify: NotifyConfig = NotifyConfig()
     metrics: MetricsConfig = MetricsConfig()
     base: Path = field(default=Path(), metadata={"internal": True})
+    catalog_of: str = field(default="", metadata={"internal": True})
 
     @property
     def api_root(self) -> str:

@@ -113,6 +113,11 @@ class Console(Listener):
         if counts[Outcome.FAILED] or counts[Outcome.UNKNOWN] or summary.stopped:
             self._print(f"next: {shlex.join(command)}")
 
+    def rehearsed(self, summary: RunSummary, *, page: str) -> None:
+        """What a rehearsal came to, for whoever plans the night."""
+        rows = _rows(summary.read) if summary.complete else f"the first {_rows(summary.read)}"
+        self.say(f"rehearsal: {rows} took {_duration(summary.elapsed_s)}, and nothing left this machine; see {page}")
+
     def verified(self, found: Mapping[str, Any], *, report: str) -> None:
         """What a verification found."""
         if self._json:

@@ -90,7 +90,7 @@ async def _live_catalog(desk: Desk) -> tuple[Catalog, list[str]]:
 
 def _kept_catalog(config: Config, now: float) -> tuple[Catalog, list[str]]:
     """The catalog that was kept, an empty one where there is none, and what is said of it."""
-    kept = load(default_path(config.api_root))
+    kept = load(default_path(config.catalog_of or config.api_root))
     return (kept[0] if kept else Catalog({})), [_of_the_catalog(kept and now - kept[1])]
 
 

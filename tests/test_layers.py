@@ -24,7 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("worker", "console", "event_log", "telling"),
     ("runner", "status", "verifier", "undo"),
     ("commands", "provider_words", "options"),
-    ("demo", "ending"),
+    ("demo", "ending", "rehearsal"),
     ("cli",),
     ("__main__",),
 )

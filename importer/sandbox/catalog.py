@@ -142,7 +142,19 @@ def scheme(provider: str) -> str:
 
 def block(provider: str) -> str:
     """The one auth block that fits this provider."""
-    return _BLOCK_OF[scheme(provider)]
+    return block_of(scheme(provider))
+
+
+def block_of(auth_scheme: str) -> str:
+    """The auth block of an `authScheme`; "" where it has none."""
+    return _BLOCK_OF.get(auth_scheme, "")
+
+
+def scheme_of(body: dict[str, Any]) -> str:
+    """The `authScheme` of what a generate body makes: the provider's, or for an unknown one that of its block."""
+    if body["provider"] in CATALOG:
+        return scheme(body["provider"])
+    return next((word for word, name in _BLOCK_OF.items() if name in body), "none")
 
 
 # Worked out once: generate is asked thousands of times a second.

@@ -37,6 +37,7 @@ class Api:
         self.project, self.project_id = project, str(uuid.uuid4())
         self.store, self.traffic = Store(), Traffic()
         self.latency_s, self.slow_s = 0.0, 0.0
+        self.any_provider = False
         self._created, self.api_key, self._dice = now(), api_key, dice
         self.patches: list[dict[str, Any]] = []
         self._bucket, self._retry_after = bucket, retry_after
@@ -117,10 +118,11 @@ class Api:
         """Another connection, even if its refs have one already: the API promises no more (it documents neither)."""
         body = _checked(_parsed(raw), schema.generate_issues)
         provider = body["provider"]
-        if provider not in catalog.CATALOG:
+        if provider in catalog.CATALOG:
+            _refuse_if(catalog.issues(body))
+        elif not self.any_provider:
             raise ProblemError(400, "Unknown provider.", issues=[issue("provider", "The catalog does not have it.")])
-        _refuse_if(catalog.issues(body))
-        connection = Connection(provider, body["groupRef"], body["consumerRef"], catalog.scheme(provider), raw)
+        connection = Connection(provider, body["groupRef"], body["consumerRef"], catalog.scheme_of(body), raw)
         self.store.add(connection)
         return _json(connection.shown(self.project_id, body, "apiKey", "accessToken", "refreshToken"), 201)
 
@@ -149,7 +151,7 @@ class Api:
             raise ProblemError(400, "updateMask names a field that cannot be patched.", remedy=remedy)
         changes = _checked(body, schema.patch_issues)["connection"]
         self.patches.append(body)
-        fitting = catalog.block(connection.provider)
+        fitting = catalog.block_of(connection.scheme)
         issues = [issue(mask, "It is masked and not sent.") for mask in body["updateMask"] if mask not in changes]
         wrong = [mask for mask in body["updateMask"] if mask in schema.BLOCKS and mask != fitting]
         _refuse_if(issues + [issue(mask, f"The connection's auth scheme is {connection.scheme}.") for mask in wrong])

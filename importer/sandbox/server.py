@@ -23,8 +23,8 @@ class Sandbox(AbstractContextManager["Sandbox"]):
     """A local Ampersand API on 127.0.0.1, served from a thread of its own; use as a context manager.
 
     `rate` is in requests/s (None: no limit) and `burst` in requests (default: max(1, rate)); `faults` maps a name of
-    `FAULTS` to its probability, 0 to 1. Each start is a new world: a new project id and no connections. What was
-    there stays readable after `stop`.
+    `FAULTS` to its probability, 0 to 1. With `any_provider`, those that its small catalog lacks are taken too. Each
+    start is a new world: a new project id and no connections. What was there stays readable after `stop`.
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         seed: int = 0,
         project: str = "sandbox",
         api_key: str = "sandbox-key",
+        any_provider: bool = False,
     ) -> None:
         self.project, self.api_key, self.url = project, api_key, ""
         self._port, self._rate, self._burst, self._retry_after = port, rate, burst, retry_after
         self._latency_s, self._slow_s = latency_ms / 1000, slow_s
+        self._any_provider = any_provider
         self._dice = Dice(faults or {}, seed)
         self._removed: dict[str, Connection] = {}
         self._thread: threading.Thread | None = None
@@ -54,6 +56,7 @@ class Sandbox(AbstractContextManager["Sandbox"]):
         bucket = Bucket(self._rate, burst) if self._rate is not None else None
         api = Api(self.project, self.api_key, self._dice, bucket, self._retry_after)
         api.latency_s, api.slow_s = self._latency_s, self._slow_s
+        api.any_provider = self._any_provider
         return api
 
     def start(self) -> None:
