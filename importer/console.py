@@ -6,9 +6,10 @@ Knows nothing of HTTP, SQL or files.
 import json
 import os
 import shlex
+import shutil
 import sys
+import textwrap
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from importer.errors import ImporterError
 from importer.events import Listener, Progress
 from importer.ledger.base import Result
 from importer.outcomes import Outcome
-from importer.pace import UNLIMITED
+from importer.progress_line import duration, progress_format, progress_line
 from importer.records import Target
 from importer.spool import ProviderRows
 from importer.summary import CommonProblem, PlanSummary, RunSummary
@@ -116,7 +117,7 @@ class Console(Listener):
     def rehearsed(self, summary: RunSummary, *, page: str) -> None:
         """What a rehearsal came to, for whoever plans the night."""
         rows = _rows(summary.read) if summary.complete else f"the first {_rows(summary.read)}"
-        self.say(f"rehearsal: {rows} took {_duration(summary.elapsed_s)}, and nothing left this machine; see {page}")
+        self.say(f"rehearsal: {rows} took {duration(summary.elapsed_s)}, and nothing left this machine; see {page}")
 
     def verified(self, found: Mapping[str, Any], *, report: str) -> None:
         """What a verification found."""
@@ -148,12 +149,12 @@ class Console(Listener):
     def say(self, text: str) -> None:
         """A line of talk: on stderr, and not at all with --quiet or --json."""
         if not self._quiet and not self._json:
-            print(text, file=self._talk)
+            print(_fitted(text, self._talk), file=self._talk)
 
     def warn(self, text: str) -> None:
         """What should be seen to, though the command goes on: on stderr, and not at all with --quiet."""
         if not self._quiet:
-            print(f"warning: {text}", file=self._talk)
+            print(_fitted(f"warning: {text}", self._talk), file=self._talk)
 
     def warned(self, text: str) -> None:
         """See `Listener`."""
@@ -171,9 +172,10 @@ class Console(Listener):
             return
         if not self._errors:
             return
-        print(f"{self._red('error:')} {error}", file=self._talk)
+        first, *rest = _fitted(f"error: {error}", self._talk).split("\n")
+        print("\n".join([first.replace("error:", self._red("error:"), 1), *rest]), file=self._talk)
         if error.hint:
-            print(f"  {error.hint}", file=self._talk)
+            print(_fitted(f"  {error.hint}", self._talk), file=self._talk)
 
     def emit(self, kind: str, document: Mapping[str, Any]) -> None:
         """One object a line on stdout."""
@@ -231,23 +233,25 @@ class Console(Listener):
             return
         if self._watched:
             bar = self._bar or self._new_bar("sending", progress.to_send)
-            bar.set_postfix_str(_state(progress), refresh=False)
+            columns = shutil.get_terminal_size().columns - 1  # asked for each time: it may have been resized
+            bar.ncols = columns
+            bar.bar_format = progress_format(progress, columns, bar.format_dict["rate"])
             bar.update(progress.finished - bar.n)
             bar.refresh()
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LOG_EVERY_S
-            of = f" of {progress.to_send:,}" if progress.to_send else ""
-            self.say(f"{progress.finished:,}{of} rows, {_state(progress)}{_to_go(progress)}")
+            self.say(progress_line(progress, 200))
 
     @property
     def _watched(self) -> bool:
-        return self._talk.isatty() and not self._quiet and not self._json
+        dumb = os.environ.get("TERM") == "dumb"  # it cannot go back to the beginning of a line
+        return self._talk.isatty() and not dumb and not self._quiet and not self._json
 
     def _new_bar(self, what: str, total: int | None) -> "tqdm[Any]":
         from tqdm import tqdm
 
         self._bar = tqdm(
-            total=total, desc=what, unit=" rows", file=self._talk, dynamic_ncols=True, leave=False, mininterval=0.2,
+            total=total, desc=what, unit=" rows", file=self._talk, dynamic_ncols=True, leave=False, mininterval=0.25,
             smoothing=0.1, ascii=None if _speaks_utf8(self._talk) else True,
         )  # fmt: skip
         return self._bar
@@ -259,7 +263,7 @@ class Console(Listener):
 
     def _print(self, text: str) -> None:
         if not self._json:
-            print(text, file=self._out)
+            print(_fitted(text, self._out), file=self._out)
 
     def _red(self, text: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._talk.isatty()
@@ -298,27 +302,6 @@ def _heads(plan: PlanSummary) -> str:
     return ", ".join(f"{n:,} {head}" for head, n in heads.items() if n) or "nothing to do"
 
 
-def _state(progress: Progress) -> str:
-    """Created, rejected, waiting, the pace and why it rests."""
-    counts = Counter(progress.outcomes)
-    created = counts[Outcome.CREATED] + counts[Outcome.ADOPTED] + counts[Outcome.UPDATED]
-    parts = [f"created {created:,}"]
-    for name, n in (("rejected", counts[Outcome.REJECTED]), ("waiting", progress.waiting)):
-        if n:
-            parts.append(f"{name} {n:,}")
-    parts.append(f"{progress.rate:,.1f}{'' if progress.allowed == UNLIMITED else f' of {progress.allowed:,.0f}'} req/s")
-    if progress.held_s >= 1:
-        parts.append(f"resting {progress.held_s:.0f} s: {progress.held_for}")
-    return ", ".join(parts)
-
-
-def _to_go(progress: Progress) -> str:
-    if not progress.to_send or not progress.finished:
-        return ""
-    left_s = (progress.to_send - progress.finished) * progress.elapsed_s / progress.finished
-    return f", {_duration(left_s)} to go"
-
-
 def _progress_json(progress: Progress) -> dict[str, Any]:
     return {
         "to_send": progress.to_send,
@@ -335,15 +318,7 @@ def _progress_json(progress: Progress) -> dict[str, Any]:
 def _duration_at(rows: int, rate: float | str) -> str:
     if isinstance(rate, str):
         return f", at the rate the API allows ({rate})"
-    return f", about {_duration(rows / rate)} at {rate:g} requests/s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f", about {duration(rows / rate)} at {rate:g} requests/s"
 
 
 def _names(sources: Sequence[str]) -> str:
@@ -368,6 +343,21 @@ def _rows(count: int) -> str:
 
 def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _fitted(text: str, stream: IO[str]) -> str:
+    """A text whose lines break between words on a terminal; elsewhere as it is, for whatever searches it."""
+    if not stream.isatty():
+        return text
+    columns = max(40, shutil.get_terminal_size().columns)
+    return "\n".join(_broken(line, columns) for line in text.split("\n"))
+
+
+def _broken(line: str, columns: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    # a path or a command stays in one piece, to be copied
+    return textwrap.fill(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+                         replace_whitespace=False, drop_whitespace=True) if len(line) > columns else line  # fmt: skip
 
 
 def _speaks_utf8(stream: IO[str]) -> bool:

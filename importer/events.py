@@ -11,7 +11,10 @@ from importer.summary import PlanSummary
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the send pass is. `to_send` is None where the total is not known; rates are requests per second."""
+    """How far the send pass is. `to_send` is None where the total is not known; rates are requests per second.
+
+    Once it is `stopping`, nothing new is begun, and what is in flight is let end.
+    """
 
     to_send: int | None
     finished: int
@@ -23,6 +26,7 @@ class Progress:
     held_s: float
     held_for: str
     elapsed_s: float
+    stopping: bool = False
 
 
 class Listener:

@@ -190,6 +190,7 @@ class Runner:
             held_s=self._pacer.hold_s,
             held_for=self._pacer.held_for,
             elapsed_s=elapsed_s,
+            stopping=self._pacer.stopped is not None,
         )
 
     async def _read_ahead(self, chunks: Iterator[list[Job]]) -> AsyncIterator[list[Job]]:

@@ -1,10 +1,14 @@
 """Where the ledger stands, for the screen and as JSON."""
 
+import os
+import platform
+import time
 from datetime import UTC, datetime
 
 from importer.console import Console
 from importer.ledger.base import Ledger, Run
 from importer.outcomes import State
+from importer.progress_line import duration
 
 
 def show_status(ledger: Ledger, console: Console, name: str) -> None:
@@ -27,16 +31,36 @@ def show_status(ledger: Ledger, console: Console, name: str) -> None:
     stands = " · ".join(f"{state.value} {counts[state]:,}" for state in State if counts.get(state))
     console.data(f"{name}: {stands or 'no row yet'}")
     for run in runs:
-        console.data(f"  {_line(run)}")
+        console.data(f"  {_line(run, ledger)}")
 
 
-def _line(run: Run) -> str:
+def _line(run: Run, ledger: Ledger) -> str:
     head = f"{run.run_id}  {run.verb}  {_time(run.started_at)}"
     if run.ended_at is None:
-        return f"{head}  not ended (pid {run.pid} on {run.host})"
+        return f"{head}  {_unended(run, ledger.finished(run.run_id))}"
     outcomes = (run.summary or {}).get("outcomes", {})
     came_to = " · ".join(f"{name} {count:,}" for name, count in outcomes.items() if count)
     return f"{head}  {run.ended_at - run.started_at:,.0f} s  exit {run.exit_code}  {came_to}".rstrip()
+
+
+def _unended(run: Run, finished: int) -> str:
+    """How far a run is that has not ended, or that it died; whether it lives can be told on its own machine only."""
+    rows = f"{finished:,} rows finished so far (pid {run.pid} on {run.host})"
+    if run.host != platform.node():
+        return f"not ended, {rows}"
+    if not _lives(run.pid):
+        return f"died, {rows}: run again, and what was in flight is looked up"
+    return f"running for {duration(time.time() - run.started_at)}, {rows}"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _time(seconds: float) -> str:

@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("planned", "reading"),
     ("conflicts", "kept"),
     ("planner", "events", "remarks"),
-    ("project", "reports", "inspection"),
+    ("project", "reports", "inspection", "progress_line"),
     ("sending", "session", "preflight", "starter"),
     ("worker", "console", "event_log", "telling"),
     ("runner", "status", "verifier", "undo"),

@@ -231,6 +231,10 @@ class Ledger(Protocol):
     def counts(self) -> dict[State, int]:
         """How many entries stand where, over every target."""
 
+    def finished(self, run_id: str) -> int:
+        """How many rows of a run have a result so far: those that were unchanged have none."""
+        ...
+
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
 

@@ -416,6 +416,10 @@ class SqliteLedger:
         """How many entries stand where, over every target."""
         return {State(state): n for state, n in self._rows("SELECT state, count(*) FROM entries GROUP BY state")}
 
+    def finished(self, run_id: str) -> int:
+        """How many rows of a run have a result so far."""
+        return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
+
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
         names = self._source_names(run_id)

@@ -431,6 +431,7 @@ class LedgerContract:
         assert list(opened.results("run-1")) == [given[2], given[1], given[0]]
         assert [one.outcome for one in opened.results("run-2")] == [Outcome.FAILED]
         assert list(opened.results("run-3")) == []
+        assert [opened.finished(f"run-{n}") for n in (1, 2, 3)] == [3, 1, 0]
 
     def test_the_last_result_of_a_row_stands(self, opened: Ledger) -> None:
         place = Place("a.csv", 0, 1)
