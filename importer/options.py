@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from importer.config import Config, load_config
 from importer.errors import ConfigError
@@ -40,6 +41,19 @@ quiet = click.option("--quiet", is_flag=True, help="No progress and no talk; res
 config = click.option(
     "-c", "--config", "config_path", type=click.Path(path_type=Path), help="Config file (config.toml)."
 )
+
+
+def _a_file(_context: click.Context, _option: click.Parameter, _begun: str) -> list[CompletionItem]:
+    """Have the shell complete the name of a file."""
+    return [CompletionItem("", type="file")]
+
+
+def _a_preset(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
+    from importer.presets import NAMES
+
+    return [CompletionItem(name) for name in NAMES if name.startswith(begun)]
+
+
 places = together(
     config,
     click.option("--ledger", metavar="URL", help="Where the ledger lies, e.g. sqlite:///importer-ledger.db."),
@@ -50,8 +64,9 @@ target = together(
     click.option("--api-url", metavar="URL", help="Root of the API (AMP_API_URL)."),
 )
 reading = together(
-    click.argument("source", nargs=-1),
-    click.option("--preset", metavar="NAME", help="The token store that the rows come from, e.g. authjs."),
+    click.argument("source", nargs=-1, shell_complete=_a_file),
+    click.option("--preset", metavar="NAME", shell_complete=_a_preset,
+                 help="The token store that the rows come from, e.g. authjs."),
     click.option("--provider", help="For a file whose rows are all of one provider."),
     click.option("--rows", type=click.IntRange(1), metavar="N", help="Only the first N rows of the source."),
     click.option("--strict", is_flag=True, help="Take warnings for errors: such rows are not sent."),

@@ -199,7 +199,11 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[limits]\nstop-after = 1\n", "limits.stop-after", "Did you mean limits.stop_after?"),
         ("[limit]\nrate = 1\n", "limit", "Did you mean limits?"),
         ("[retry]\nmaxwait = 1\n", "retry.maxwait", "Did you mean retry.max_wait_s?"),
-        ("rate = 1\n", "rate", "Known here: api, catalog, ledger, limits, mapping, policy, report, retry, source."),
+        (
+            "rate = 1\n",
+            "rate",
+            "Known here: api, catalog, ledger, limits, mapping, metrics, notify, policy, report, retry, source.",
+        ),
         ("[report]\nxyzzy = 1\n", "report.xyzzy", "Known here: dir."),
         ("base = '/'\n", "base", ""),
         ('limits = "fast"\n', "limits", "Write it as [limits]."),

@@ -1,9 +1,10 @@
 """The pages of docs/: whoever follows them gets what they say."""
 
+import re
 from pathlib import Path
 
 import pytest
-from pages import plain, try_page
+from pages import DOCS, plain, try_page
 from postgres import Postgres
 
 from importer.sandbox import Sandbox
@@ -41,6 +42,12 @@ def shop(postgres: Postgres) -> str:
     postgres.run("drop database if exists shop", "create database shop")
     postgres.run(*BETTER_AUTH, database="shop")
     return url
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", (DOCS / page).read_text("utf-8"))
+    assert [target for target in targets if not (DOCS / target).exists()] == []
 
 
 def test_the_way_from_better_auth_to_a_verified_import(tmp_path: Path, sandbox: Sandbox, shop: str) -> None:
