@@ -1,13 +1,17 @@
 """The pages of docs/: whoever follows them gets what they say."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from pages import DOCS, plain, try_page
 from postgres import Postgres
 
+from importer.cli import importer
 from importer.sandbox import Sandbox
+
+ROOT = DOCS.parent
 
 BETTER_AUTH = (
     """create table "user" (id text primary key, name text, email text)""",
@@ -56,3 +60,23 @@ def test_the_way_from_better_auth_to_a_verified_import(tmp_path: Path, sandbox: 
         assert plain(tried.printed) == plain(tried.promised), tried.command
         assert tried.exit_code == 0, tried.command
     assert sandbox.count() == 12
+
+
+PAGES = [ROOT / "README.md", ROOT / "samples" / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+def said_in_passing() -> list[tuple[str, str]]:
+    """Page and words of each `importer …` that stands in a sentence, in a table or in a block of a shell."""
+    texts = [(page.name, page.read_text("utf-8")) for page in PAGES]
+    found = [(name, words) for name, text in texts for words in re.findall(r"`(importer [a-z][^`]*)`", text)]
+    found += [(name, words) for name, text in texts for words in re.findall(r"^ {4}(importer .*)$", text, re.MULTILINE)]
+    return sorted({(name, " ".join(words.split())) for name, words in found})
+
+
+@pytest.mark.parametrize(("page", "words"), said_in_passing())
+def test_a_command_that_is_said_in_passing_is_one(page: str, words: str) -> None:
+    """Its verb and its options are there; the commands of console blocks are run besides."""
+    verb, *given = shlex.split(words)[1:]
+    assert verb in importer.commands
+    context = importer.commands[verb].make_context(verb, given)
+    assert not context.args
