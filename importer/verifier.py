@@ -34,7 +34,7 @@ TOGETHER = 500
 
 HEADS = (
     "checked", "settled", "pending", "missing", "bad_credentials", "doubles", "unknown", "strangers", "forgotten",
-    "refreshed",
+    "refreshed", "without_refresh_token",
 )  # fmt: skip
 """What a verification counts: entries, and `strangers`, connections of the project that the ledger does not know."""
 
@@ -105,7 +105,7 @@ class Verifier:
                 match entry.state:
                     case State.CREATED:
                         in_use = self._compare_created(writer, entry)
-                        if in_use and in_use.scheme.startswith(REFRESHED):
+                        if in_use and in_use.scheme.startswith(REFRESHED) and self._can_refresh(entry):
                             to_refresh.append((entry, in_use))
                     case State.UNKNOWN:
                         found = self._existing.known(entry.identity)
@@ -118,6 +118,12 @@ class Verifier:
             await self._look_again(writer, in_doubt)
             if self._refresh:
                 await asyncio.gather(*(self._refresh_one(writer, entry, found) for entry, found in to_refresh))
+
+    def _can_refresh(self, entry: Entry) -> bool:
+        """Whether a refresh can succeed: one that fails makes a connection bad that works."""
+        if self._refresh and entry.refresh_digest is None:
+            self._counts["without_refresh_token"] += 1
+        return entry.refresh_digest is not None
 
     def _elsewhere(self, entry: Entry) -> Found | None:
         """The connection of a row in doubt under other refs: by its id, or by refs that are nearly the same."""

@@ -162,7 +162,8 @@ def test_a_row_in_doubt_for_which_two_connections_are_there_is_settled_and_repor
 
 
 def test_refresh_proves_which_tokens_work(home: Path, sandbox: Sandbox, importer: Importer) -> None:
-    write_csv(home / "rows.csv", [token_row(1), token_row(2, refresh_token="fake-revoked-2"), key_row(3)])
+    rows = [token_row(1), token_row(2, refresh_token="fake-revoked-2"), key_row(3), token_row(4, refresh_token="")]
+    write_csv(home / "rows.csv", rows)
     assert importer("run", "rows.csv").exit_code == 0
 
     assert importer("verify", "--refresh").exit_code == 2  # nobody is there to ask
@@ -171,6 +172,9 @@ def test_refresh_proves_which_tokens_work(home: Path, sandbox: Sandbox, importer
     assert ended.exit_code == 3
     assert verify_problems(home) == [("g2", "bad_credentials")]
     assert sandbox.requests.kinds["get"] == 2
+    # one without a refresh token was not asked for it: that would have made a connection bad that works
+    assert sandbox.connections("g4")[0]["status"] == "created"
+    assert "without refresh token 1" in ended.out
 
 
 def test_rollback_deletes_what_the_run_posted_and_nothing_it_adopted(
