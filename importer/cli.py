@@ -5,7 +5,6 @@ imports happen inside a verb, so that `--help` starts at once.
 """
 
 import gc
-import logging
 import os
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ from importer import __version__, options
 from importer.crash import install_hooks
 from importer.ending import carry_out
 from importer.errors import ConfigError, Exit
-from importer.logs import log_to
 from importer.options import ask, config_of, console_of, shown, typed, warn, without_password
 from importer.private import leave_no_core
 
@@ -31,7 +29,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     leave_no_core()
     install_hooks()
-    logging.captureWarnings(True)  # their texts can hold a cell
     code = run_command(sys.argv[1:] if arguments is None else arguments)
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         # everything is written; a thread that waits for a pipe must not keep the process
@@ -43,13 +40,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Carry out one command and return its exit code; what it has to say is said."""
-    with log_to(sys.stderr):
-        return carry_out(importer, arguments)
+    return carry_out(importer, arguments)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="importer")
-def importer() -> None:
+@click.pass_context
+def importer(context: click.Context) -> None:
     """Move customers' existing credentials into Ampersand in bulk, each exactly once.
 
     \b
@@ -58,6 +55,13 @@ def importer() -> None:
       importer plan tokens.csv          what would happen; sends nothing
       importer run tokens.csv           import; run it again to go on
     """
+    import logging
+
+    from importer.logs import log_to
+
+    context.with_resource(log_to(sys.stderr))  # what other libraries log is kept off the screen
+    logging.captureWarnings(True)  # and so are warnings, whose texts can hold a cell
+    context.call_on_close(lambda: logging.captureWarnings(False))
 
 
 @importer.command()

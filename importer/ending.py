@@ -1,7 +1,6 @@
 """How a command ends: what an operator can cause as a message and an exit code, a bug as a traceback without values."""
 
 import itertools
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -10,10 +9,7 @@ import click
 
 from importer.crash import Bug, bug_of, report_bug
 from importer.errors import ConfigError, Exit, ImporterError
-from importer.logs import event, log_to
 from importer.options import console_of
-
-_LOG = logging.getLogger(__name__)
 
 
 def carry_out(command: click.Command, arguments: Sequence[str]) -> int:
@@ -44,8 +40,7 @@ def _say(error: ImporterError, arguments: Sequence[str]) -> None:
     if "--json" in arguments or not _logs_json(arguments):
         console_of(as_json="--json" in arguments).error(error)
     if _logs_json(arguments):
-        with log_to(sys.stderr, "error", "json"):
-            event(_LOG, logging.ERROR, "stopped", message=str(error), fix=error.hint, exit_code=int(error.exit_code))
+        _log("stopped", message=str(error), fix=error.hint, exit_code=int(error.exit_code))
 
 
 def _say_usage(error: click.ClickException, arguments: Sequence[str]) -> None:
@@ -62,8 +57,16 @@ def _say_bug(bug: Bug, arguments: Sequence[str]) -> None:
     if not _logs_json(arguments):
         report_bug(bug, sys.stderr)
         return
+    _log("bug", kind=bug.kind, frames=bug.frames)
+
+
+def _log(name: str, **fields: str | int) -> None:
+    import logging
+
+    from importer.logs import event, log_to
+
     with log_to(sys.stderr, "error", "json"):
-        event(_LOG, logging.ERROR, "bug", kind=bug.kind, frames=bug.frames)
+        event(logging.getLogger(__name__), logging.ERROR, name, **fields)
 
 
 def _is_for_a_key(option: str) -> bool:

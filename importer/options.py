@@ -16,8 +16,6 @@ from click.shell_completion import CompletionItem
 
 from importer.config import Config, load_config
 from importer.errors import ConfigError
-from importer.exposures import exposures
-from importer.logs import LEVELS, log_to
 
 if TYPE_CHECKING:
     from importer.console import Console
@@ -75,13 +73,22 @@ reading = together(
 )  # fmt: skip
 
 
+_LEVELS = ["debug", "info", "warning", "error"]
+
+
 def logged(function: F) -> F:
     """`--log-level` and `--log-format`: whether, and how, events are logged on stderr while the verb is carried out."""
 
-    @click.option("--log-level", type=click.Choice(LEVELS), help="Log events on stderr from this level on.")
+    @click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Log events on stderr from this level on.",
+    )
     @click.option("--log-format", type=click.Choice(["text", "json"]), help="Log events on stderr in this form.")
     @functools.wraps(function)
     def with_a_log(*, log_level: str | None, log_format: Literal["text", "json"] | None, **given: Any) -> Any:
+        from importer.logs import log_to
+
         with log_to(sys.stderr, log_level, log_format):
             return function(**given, only_log=log_format == "json")
 
@@ -134,6 +141,8 @@ def console_of(*, as_json: bool = False, quiet: bool = False, only_log: bool = F
 
 def warn(console: "Console", config: Config, sources: Sequence[str] = ()) -> None:
     """Say what others on this machine can see or change of this command; `sources` are those that were typed."""
+    from importer.exposures import exposures
+
     for line in exposures(config, sources):
         console.warn(line)
 

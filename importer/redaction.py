@@ -3,7 +3,6 @@
 import base64
 import html
 import json
-import logging
 import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
@@ -176,11 +175,3 @@ def _fold(text: str) -> str:
 def _pieces(text: str) -> Iterator[str]:
     """All PIECE characters in a row, of those that are as many."""
     return (text[start : start + PIECE] for start in range(len(text) - PIECE + 1))
-
-
-class NoSecrets(logging.Filter):
-    """Keeps other libraries' records off our log: they may hold a header or a body, and we cannot tell."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let through what this package wrote itself."""
-        return record.name.partition(".")[0] == "importer"

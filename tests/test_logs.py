@@ -139,6 +139,7 @@ def test_what_another_library_logs_is_told_without_its_words(stream: io.StringIO
         except KeyError:
             logging.getLogger("aiohttp.client").exception("failed with %s", SECRET)
         logging.getLogger("sqlalchemy.engine").warning(SECRET)
+        logging.getLogger("importerx").warning(SECRET, extra={"fields": {"hint": SECRET}})
         logging.getLogger("asyncio").debug(SECRET)
     assert SECRET not in stream.getvalue()
     assert "aiohttp.client" in stream.getvalue()

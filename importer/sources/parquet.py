@@ -24,8 +24,8 @@ LONG_BYTES = 64 * 1024
 AT_ONCE_BYTES = 16 * 1024 * 1024
 """What the longest value may come to in the rows that are decoded at a time."""
 
-PROBED_ROWS = 256
-"""Rows of one column that are decoded at a time to look for long values."""
+PROBED_ROWS, PROBED_BYTES = 20_000, 128 * 1024 * 1024
+"""Rows of one column that are looked at together for long values; fewer, where a row group has more than the bytes."""
 
 EXPANDED_BYTES, EXPANSION = 256 * 1024 * 1024, 250
 """A column of a row group that says it expands to more than both the bytes and so many times its size is refused."""
@@ -42,14 +42,15 @@ class ParquetSource:
 
     def columns(self) -> list[str]:
         """The names of the top-level columns; a struct is one column, and its cells are dicts."""
-        with self._opened() as file:
+        with self._opened() as (file, _stream):
             return list(file.schema_arrow.names)
 
     def chunks(self, size: int = CHUNK_ROWS) -> Iterator[Chunk]:
         """All rows, at most `size` at a time. Raises SourceError where the rest is damaged or no Python value."""
         row = 1
-        with self._opened() as file:
-            batches = file.iter_batches(batch_size=min(size, self._rows_at_once(file)))
+        with self._opened() as (file, stream):
+            rows = self._rows_at_once(file, stream)
+            batches = file.iter_batches(batch_size=min(size, rows))
             while (batch := self._next(batches, row)) is not None:
                 columns = {name: self._cells(batch, name, row) for name in batch.schema.names}
                 frame = pd.DataFrame(columns, dtype=object)  # any other dtype turns None into NaN, and 2**53 + 1 even
@@ -64,7 +65,7 @@ class ParquetSource:
         return stamp(self._path)
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
         with open_bytes(self._path) as stream:
             try:
                 # INT96, the timestamps of Spark, overflow in nanoseconds after the year 2262
@@ -74,19 +75,24 @@ class ParquetSource:
             except (pa.ArrowException, OSError):
                 raise self._not_parquet() from None
             check_header(file.schema_arrow.names, self.name)
-            yield file
+            yield file, stream
 
-    def _rows_at_once(self, file: Any) -> int:
+    def _rows_at_once(self, file: Any, stream: Any) -> int:
         """How many rows may be decoded together, by the longest value there is. Raises SourceError for a bomb."""
         longest = 0
-        for name in self._columns_with_room_for_long_values(file.metadata):
+        suspects = self._columns_with_room_for_long_values(file.metadata)
+        # as dictionaries: a value that is repeated is there once, and nothing is made of the others
+        probe = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=list(suspects), buffer_size=BUFFER_BYTES)
+        for name, expanded in suspects.items():
+            rows = PROBED_ROWS if expanded <= PROBED_BYTES else 256
             with suppress(pa.ArrowException, OSError):  # what is damaged is told with its row, once it is reached
-                for batch in file.iter_batches(batch_size=PROBED_ROWS, columns=[name]):
+                for batch in probe.iter_batches(batch_size=rows, columns=[name]):
                     longest = max(longest, *(_longest(leaf) for array in batch.columns for leaf in _leaves(array)), 0)
         return CHUNK_ROWS if longest < LONG_BYTES else max(1, AT_ONCE_BYTES // longest)
 
-    def _columns_with_room_for_long_values(self, metadata: Any) -> set[str]:
-        found = set()
+    def _columns_with_room_for_long_values(self, metadata: Any) -> dict[str, int]:
+        """Column -> the bytes that the largest row group of it says it expands to."""
+        found: dict[str, int] = {}
         for group in map(metadata.row_group, range(metadata.num_row_groups)):
             for column in map(group.column, range(group.num_columns)):
                 expanded = column.total_uncompressed_size
@@ -96,7 +102,7 @@ class ParquetSource:
                         hint="Look at what wrote it; write it again without compression if it is right.",
                     )
                 if column.physical_type == "BYTE_ARRAY" and expanded >= LONG_BYTES:
-                    found.add(column.path_in_schema)
+                    found[column.path_in_schema] = max(expanded, found.get(column.path_in_schema, 0))
         return found
 
     def _not_parquet(self) -> SourceError:
