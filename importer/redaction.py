@@ -111,7 +111,8 @@ def reads_as_a_name(text: str) -> bool:
 
     What says itself that it is made up (`fake-token-1`) is a trial's credential, and no name.
     """
-    return not _MADE_UP.search(text) and all(_PART.fullmatch(part) for part in _BETWEEN.split(text))
+    # the parts first: most texts that are asked about are tokens, which the first part tells
+    return all(_PART.fullmatch(part) for part in _BETWEEN.split(text)) and not _MADE_UP.search(text)
 
 
 def reads_as_a_scope(text: str) -> bool:
