@@ -82,7 +82,9 @@ class ParquetSource:
         longest = 0
         suspects = self._columns_with_room_for_long_values(file.metadata)
         # as dictionaries: a value that is repeated is there once, and nothing is made of the others
-        probe = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=list(suspects), buffer_size=BUFFER_BYTES)
+        probe = pq.ParquetFile(
+            stream, metadata=file.metadata, read_dictionary=list(suspects), buffer_size=BUFFER_BYTES, pre_buffer=False
+        )
         for name, expanded in suspects.items():
             rows = PROBED_ROWS if expanded <= PROBED_BYTES else 256
             with suppress(pa.ArrowException, OSError):  # what is damaged is told with its row, once it is reached
