@@ -18,6 +18,7 @@ from importer.errors import ApiRefused
 from importer.logs import event
 from importer.outcomes import Code, Issue, Stage
 from importer.records import Identity
+from importer.redaction import describe, looks_like_a_token
 from importer.retry import REFUSES_THE_KEY, Backoff, Wait, fold, until_done
 from importer.scratch import open_scratch
 
@@ -39,6 +40,11 @@ class Found:
     status: str = ""
     created: str = ""
     scheme: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Its id, where that is no token by its looks: then a confused server has put somebody's there."""
+        return describe(self.id, "id") if looks_like_a_token(self.id) else self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +215,7 @@ class Existing:
 def exists(found: Found) -> Issue:
     """Why a row is refused that is there already, with `policy.existing = "fail"`."""
     return Issue(
-        "", Code.EXISTS, f"connection {found.id} is there already, since {found.created or 'an unknown time'}",
+        "", Code.EXISTS, f"connection {found.shown} is there already, since {found.created or 'an unknown time'}",
         'Remove the row, or set policy.existing = "adopt" to take that connection as it is.', Stage.SEND,
     )  # fmt: skip
 
@@ -218,7 +224,7 @@ def exists_nearly(found: Found) -> Issue:
     """Why a row is refused that may be there already, under other refs."""
     return Issue(
         "", Code.EXISTS,
-        f"connection {found.id} is there, and its refs differ from these in case or blanks only: it may be this row's",
+        f"connection {found.shown} is there, its refs differ from these in case or blanks only: it may be this row's",
         "If it is, write the refs as they are there. If it is another customer's, import that customer's row too.",
         Stage.SEND,
     )  # fmt: skip

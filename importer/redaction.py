@@ -4,11 +4,16 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 PIECE = 8
 """A text that shares this many characters in a row with a credential is not shown."""
+
+BLOT = "(withheld)"
+
+_PUNCTUATION = re.compile(r"[\"'`,;()<>{}\[\]\\]+")
+_ADDRESS = re.compile(r"https?://[^?#@]*$")
 
 WITHHELD = "(withheld: the server's text repeats a part of a credential)"
 
@@ -78,13 +83,18 @@ def describe(secret: str, kind: str = "value") -> str:
     return f"{kind} of {len(secret)} characters"
 
 
+def has_a_known_form(text: str) -> bool:
+    """Whether `text` is written as some provider or library writes its tokens and keys, and nothing else."""
+    return _KNOWN_TOKEN.fullmatch(text) is not None
+
+
 def looks_like_a_token(text: str) -> bool:
     """Whether `text` has the shape of a credential rather than of a name, an id or an address.
 
     Known forms, and long opaque strings that mix upper case, lower case and digits. A UUID, a hex digest, an e-mail
     address, a plain number, an id behind a lower-case word (`user_…`) and words joined by dashes are none.
     """
-    if _KNOWN_TOKEN.fullmatch(text):
+    if has_a_known_form(text):
         return True
     if _UUID.fullmatch(text) or _PREFIXED_ID.match(text) or not _OPAQUE.fullmatch(text):
         return False
@@ -154,6 +164,24 @@ def _shares(form: str, text: str, pieces: set[str]) -> bool:
 def withhold(text: str, secrets: Iterable[str]) -> str:
     """`text`, or a message of our own in its place where it repeats a part of one of the credentials."""
     return WITHHELD if shares_a_piece(text, secrets) else text
+
+
+def blot(text: str, is_secret: Callable[[str], bool]) -> str:
+    """`text` without its words that have the shape of a credential, or of which `is_secret` says that they are one.
+
+    For a server's words about a row, in which it may name another customer's credential by mistake.
+    """
+    return " ".join(
+        BLOT if any(_is_blotted(part, is_secret) for part in (word, *_PUNCTUATION.split(word))) else word
+        for word in text.split(" ")
+    )
+
+
+def _is_blotted(word: str, is_secret: Callable[[str], bool]) -> bool:
+    word = word.strip("\"'`,;()<>{}[].:?!")
+    if len(word) < PIECE or len(set(word)) < 4 or _ADDRESS.match(word):
+        return False
+    return looks_like_a_token(word) or may_be_a_key(word) or has_the_signs_of_a_password(word) or is_secret(word)
 
 
 def _encodings(secret: str) -> set[str]:

@@ -45,6 +45,12 @@ UNKNOWN = Issue(
     "Run again, or importer verify: it is looked up before anything is sent.", Stage.SEND, retryable=True,
 )  # fmt: skip
 
+ID_REPEATS = Issue(
+    "", Code.NO_ANSWER, "the API gives its connection an id that repeats a credential of the row: it is not believed",
+    "Check that api.url is the platform's; if it is, tell its support: it gives credentials away.", Stage.SEND,
+    retryable=True,
+)  # fmt: skip
+
 
 def other_refs(connection_id: str | None) -> Issue:
     """A connection that the server made under other refs than it was sent: nobody here can say what became of it."""
@@ -82,14 +88,15 @@ GONE = Issue(
 def cannot_update(found: Found) -> Issue:
     """A connection is there, is to be updated, and is of a kind that the API cannot update."""
     return Issue(
-        "", Code.CHANGED, f"connection {found.id} is there already, and the API cannot replace this kind of credential",
+        "", Code.CHANGED,
+        f"connection {found.shown} is there already, and the API cannot replace this kind of credential",
         "It stays as it is. If it is in bad_credentials, have the customer log in again.", Stage.SEND,
     )  # fmt: skip
 
 
 def double(found: Sequence[Found]) -> Issue:
     """Two connections for one key: for a person to decide, never deleted by us."""
-    ids = ", ".join(one.id for one in found)
+    ids = ", ".join(one.shown for one in found)
     return Issue(
         "", Code.DOUBLE, f"there are {len(found)} connections for this key: {ids}",
         "Keep the one that your installations use and delete the other in the dashboard.", Stage.SEND,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importer.api.client import ConnectionsClient
 from importer.api.models import Connection, Project
 from importer.api.problems import Answer, Fate
-from importer.api.wire import patch_of
+from importer.api.wire import Body, patch_of
 from importer.clock import Clock
 from importer.decide import NOT_KNOWN
 from importer.errors import ImporterError
@@ -26,6 +26,7 @@ from importer.project import refused
 from importer.records import Identity
 from importer.remarks import (
     GONE,
+    ID_REPEATS,
     UNKNOWN,
     cannot_update,
     double,
@@ -38,6 +39,11 @@ from importer.retry import REFUSES_THE_KEY, Backoff, Wait, classify
 from importer.spool import Action
 
 _LOG = logging.getLogger(__name__)
+
+
+def repeats_a_credential(body: Body, found: Sequence[Found]) -> bool:
+    """Whether one of these connections has an id with a credential of the row in it: then none of it is believed."""
+    return any(body.is_repeated_in(one.id) for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Sender:
         run_id: str,
         finished: Callable[[Result], None],
     ) -> None:
-        self.doubtful: dict[Identity, Result] = {}
+        self.doubtful: dict[Identity, tuple[Result, Body]] = {}
         """Rows that are created now and had a post without a trustworthy answer: were they made twice?"""
         self._client = client
         self._existing = existing
@@ -157,7 +163,7 @@ class Sender:
     async def _look(self, job: Job) -> Wait | None:
         looked_at = self._clock.now()
         looked = await self._existing.look(job.identity)
-        if looked is None:
+        if looked is None or self._repeats(job, [*looked.mine, *looked.near]):
             return await self._look_failed(job)
         if found := await self.free(job, looked.mine):
             return await self._patch_claimed(job) if self._found_again(job, found[0].id) else None
@@ -187,6 +193,19 @@ class Sender:
         asked = [one for one in found if one not in sure]
         holders = [await self._writer.holder_of(one.id) for one in asked]
         return sure + [one for one, key in zip(asked, holders, strict=True) if key in (None, job.identity)]
+
+    def mistrusts(self, job: Job, found: Sequence[Found]) -> bool:
+        """Whether the listing gives a connection of this key an id that repeats a credential: the row is left alone."""
+        if not self._repeats(job, found):
+            return False
+        if job.action is Action.LOOK:
+            self._end(job, Outcome.UNKNOWN, [ID_REPEATS])
+        else:
+            self.reject(job, [ID_REPEATS])
+        return True
+
+    def _repeats(self, job: Job, found: Sequence[Found]) -> bool:
+        return repeats_a_credential(job.body, found)
 
     async def holds_back(self, job: Job, near: Sequence[Found]) -> bool:
         """Whether a connection under nearly the same refs is there that no row of ours has: to post would be a guess.
@@ -367,7 +386,7 @@ class Sender:
         self._writer.put(result)
         self._finished(result)
         if (job.doubt or job.resent) and result.connection_id and outcome is not Outcome.UNKNOWN:
-            self.doubtful[job.identity] = result
+            self.doubtful[job.identity] = result, job.body
 
     def _note(self, job: Job, answer: Answer[object]) -> None:
         job.http_status = answer.status

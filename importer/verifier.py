@@ -17,7 +17,8 @@ from importer.existing import Existing, Found, exists_nearly
 from importer.ledger.base import Entry, Forget, Ledger, Move, Result
 from importer.ledger.writer import LedgerWriter
 from importer.outcomes import Code, Issue, Outcome, Stage, State
-from importer.records import Place
+from importer.records import Identity, Place
+from importer.redaction import describe, looks_like_a_token
 from importer.remarks import double, other_refs
 from importer.retry import Wait, until_done
 from importer.session import Session
@@ -179,6 +180,8 @@ class Verifier:
         for one in found:
             self._existing.claim(one.id)
         now = self._clock.now()
+        if found and found[0].shown != found[0].id:
+            return False
         if found:
             self._counts["settled"] += 1
             move = Move(entry.identity, State.CREATED, now, connection_id=found[0].id, ours=entry.doubt)
@@ -201,16 +204,18 @@ class Verifier:
         await self._session.pacer.rest(max(0.0, until - self._clock.now()))
         looks = await asyncio.gather(*(self._existing.look(entry.identity) for entry in entries))
         for entry, looked in zip(entries, looks, strict=True):
-            near = self._not_held(looked.near) if looked and not looked.mine else None
-            if looked is None or near or not self._settles(writer, entry, looked.mine, until):
-                self._still_unknown(writer, entry, near)
+            other = self._not_held(looked.near) if looked and not looked.mine else None
+            if looked is None or other or not self._settles(writer, entry, looked.mine, until):
+                self._still_unknown(writer, entry, other or next(iter(looked.mine if looked else ()), None))
 
     def _still_unknown(self, writer: LedgerWriter, entry: Entry, other: Found | None) -> None:
         """A row that stays in doubt, since there is no answer or since its connection may be there under other refs."""
         self._counts["unknown"] += 1
         issue = _STILL_UNKNOWN
-        if other:
-            issue = other_refs(other.id) if other.id == entry.connection_id else exists_nearly(other)
+        if other and other.identity == entry.identity:
+            issue = _ODD_ID
+        elif other:
+            issue = other_refs(other.shown) if other.id == entry.connection_id else exists_nearly(other)
         self._report(writer, entry, Outcome.UNKNOWN, issue)
 
     async def _refresh_one(self, writer: LedgerWriter, entry: Entry, found: Found) -> None:
@@ -243,7 +248,8 @@ class Verifier:
             self._counts["strangers"] += 1
             self._row += 1
             place = Place(SOURCE, 0, self._row)
-            writer.put(Result(place, found.identity, Outcome.UNCHANGED, found.id, issues=[_STRANGER]))
+            shown = Identity(*(describe(ref, "token") if looks_like_a_token(ref) else ref for ref in found.identity))
+            writer.put(Result(place, shown, Outcome.UNCHANGED, found.shown, issues=[_STRANGER]))
 
     def _report(self, writer: LedgerWriter, entry: Entry, outcome: Outcome, issue: Issue) -> None:
         self._row += 1
@@ -254,7 +260,7 @@ class Verifier:
 
 def _not_found(others: Sequence[Found]) -> Issue:
     if others:
-        reason = f"its connection is gone, and the key has another one now: {others[0].id}"
+        reason = f"its connection is gone, and the key has another one now: {others[0].shown}"
         fix = "Somebody connected anew, so usually nothing. To take that one: verify --forget-missing --yes, then run."
     else:
         reason = "its connection is no longer at the platform: somebody deleted it"
@@ -269,6 +275,10 @@ _BAD_CREDENTIALS = Issue(
 _STILL_UNKNOWN = Issue(
     "", Code.NO_ANSWER, "it is still not known whether it was created: it could not be looked up",
     "Run importer verify again when the API answers.", Stage.VERIFY, retryable=True,
+)  # fmt: skip
+_ODD_ID = Issue(
+    "", Code.NO_ANSWER, "its connection has an id that looks like a token: whether it is one of the row's is not known",
+    "Run importer run with the row: it is compared with what the row holds.", Stage.VERIFY, retryable=True,
 )  # fmt: skip
 _NOT_REFRESHED = Issue(
     "", Code.NO_ANSWER, "the platform did not say whether its tokens could be refreshed",

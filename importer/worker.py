@@ -21,7 +21,7 @@ from importer.pacing import Pacer
 from importer.records import Identity
 from importer.remarks import NOT_CHECKED, double
 from importer.retry import Wait, until_done
-from importer.sending import Sender
+from importer.sending import Sender, repeats_a_credential
 from importer.spool import Action
 
 LANE = 2_000
@@ -94,10 +94,12 @@ class WorkerPool:
         if job.action is Action.PATCH:
             return False
         if job.identity in touched:
-            found = await self._sender.free(job, self._existing.known(job.identity))
-            if found:
+            known, nearly = self._existing.known(job.identity), self._existing.nearly(job.identity)
+            if self._sender.mistrusts(job, [*known, *nearly]):
+                return True
+            if found := await self._sender.free(job, known):
                 return not self._sender.settle(job, found)
-            if await self._sender.holds_back(job, self._existing.nearly(job.identity)):
+            if await self._sender.holds_back(job, nearly):
                 return True
         if job.action is Action.LOOK:
             listed_at = await self._existing.list_provider(job.identity.provider)
@@ -156,8 +158,8 @@ class WorkerPool:
         except ImporterError as error:
             self._pacer.stop(error)
             looks = [None] * len(doubtful)
-        for result, looked in zip(doubtful.values(), looks, strict=True):
-            if looked is None:
+        for (result, body), looked in zip(doubtful.values(), looks, strict=True):
+            if looked is None or repeats_a_credential(body, looked.mine):
                 self._writer.put(replace(result, issues=[*result.issues, NOT_CHECKED]))
             elif len(looked.mine) > 1:
                 self._writer.put(replace(result, issues=[*result.issues, double(looked.mine)]))

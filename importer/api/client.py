@@ -7,7 +7,9 @@ request may meet, and takes longer than all of ours. No cookie of one customer's
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -26,6 +28,7 @@ from importer.clock import Clock
 from importer.logs import event
 from importer.pacing import Pacer
 from importer.records import Identity
+from importer.redaction import PIECE
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +38,10 @@ Ready = Callable[[], Awaitable[None]]
 _CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
 _CONNECTIONS: TypeAdapter[list[Connection]] = TypeAdapter(list[Connection])
 _PROJECT: TypeAdapter[Project] = TypeAdapter(Project)
+
+
+_SENT_OF_LATE = 64
+"""Bodies at least, besides those in flight, whose credentials are looked for in a server's words about another row."""
 
 
 class ConnectionsClient:
@@ -66,6 +73,7 @@ class ConnectionsClient:
         self._connections = f"{self._root}/projects/{quote(project, safe='')}/connections"
         self._project = f"{self._root}/projects/{quote(project, safe='')}"
         self._in_flight = asyncio.Semaphore(workers)
+        self._sent: deque[Body] = deque(maxlen=max(workers, _SENT_OF_LATE))
         self._generate = httpx.URL(f"{self._connections}:generate")
         headers = {
             "Host": self._generate.netloc.decode("ascii"),
@@ -91,10 +99,15 @@ class ConnectionsClient:
 
     async def generate(self, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`POST …/connections:generate`. `ready` is awaited when the slot has come, before the first byte leaves."""
-        return await self._send("generate", "POST", self._generate, _CONNECTION, body=body, ready=ready)
+        self._sent.append(body)
+        answer = await self._send("generate", "POST", self._generate, _CONNECTION, body=body, ready=ready)
+        if answer.value is not None and body.is_repeated_in(answer.value.id):
+            return replace(answer, value=None, why="the id in the answer repeats a credential")
+        return answer
 
     async def patch(self, connection_id: str, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`PATCH …/connections/{id}` with an `updateMask`."""
+        self._sent.append(body)
         answer = await self._send("patch", "PATCH", self._one(connection_id), _CONNECTION, body=body, ready=ready)
         return _about(connection_id, answer, answer.value and answer.value.id)
 
@@ -145,7 +158,7 @@ class ConnectionsClient:
                 if response.status_code != 200:
                     content = await _first(_parts(response), 1 << 20)
                     return self._answer(response, content, None, self._secrets(None), started)
-                count = await read_listing(_parts(response), take)
+                count = await read_listing(self._without_the_key(_parts(response)), take)
                 return Answer(Fate.ANSWERED, 200, count, latency_s=self._clock.steady() - started)
             finally:
                 await response.aclose()
@@ -156,6 +169,18 @@ class ConnectionsClient:
         except Unreadable:
             return Answer(Fate.LOST, 200, why="the listing is not readable")
 
+    async def _without_the_key(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The parts of a body; raises Unreadable where the API key comes back in it."""
+        key, before = self._key(), b""
+        async for part in parts:
+            if key and key in before + part:
+                raise Unreadable("the API key is in it")
+            before = (before + part)[-len(key) :]
+            yield part
+
+    def _key(self) -> bytes:
+        return b"" if self._api_key is None else self._api_key.reveal().encode("ascii")
+
     def _one(self, connection_id: str) -> str:
         return f"{self._connections}/{quote(connection_id, safe='')}"
 
@@ -163,7 +188,7 @@ class ConnectionsClient:
         """A request whole as it is: httpx completes one that has `content` itself, in ten times the time."""
         headers, content = self._headers, b""
         if self._api_key is not None:  # revealed for this request: nothing that lasts holds it
-            headers = [*headers, (b"X-Api-Key", self._api_key.reveal().encode("ascii"))]
+            headers = [*headers, (b"X-Api-Key", self._key())]
         if body is not None:
             content = body.json
             headers = [*headers, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(content))]
@@ -228,22 +253,32 @@ class ConnectionsClient:
         started: float,
     ) -> Answer[T]:
         """The answer to a request as a value: what was asked for where the status is a success and the body fits."""
-        value = None
+        value, why = None, ""
         if adapter is not None and response.status_code in (200, 201):
             try:
                 value = adapter.validate_json(content)
             except ValidationError:
                 value = None  # an answer without what was asked for; its body may hold a credential and is not kept
+            if value is not None and self._api_key is not None and self._key() in content:
+                value, why = None, "the answer repeats the API key"
+        if 300 <= response.status_code < 400:
+            why = "a redirect, which is not followed: check api.url"
         failed = response.status_code >= 400
         return Answer(
             Fate.ANSWERED,
             response.status_code,
             value,
-            problem=read_problem(response.status_code, content, secrets) if failed else None,
+            problem=(read_problem(response.status_code, content, secrets, self._is_of_a_row) if failed else None),
             retry_after_s=read_retry_after(response.headers, content, self._clock.now()) if failed else None,
-            why="a redirect, which is not followed: check api.url" if 300 <= response.status_code < 400 else "",
+            why=why,
             latency_s=self._clock.steady() - started,
         )
+
+    def _is_of_a_row(self, word: str) -> bool:
+        """Whether a word is in the credential of a row that was sent of late: a server may confuse two of them."""
+        if len(word) < PIECE:
+            return False
+        return any(word in secret for body in self._sent if body.may_hold(word) for secret in body.secrets())
 
     def _secrets(self, body: Body | None) -> Callable[[], Sequence[str]]:
         """What must not come back in a message; taken apart only when a problem is read."""

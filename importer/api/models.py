@@ -5,10 +5,12 @@ Field names and which are required come from the published schema (`GenerateConn
 platform's own clients never send two.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -23,6 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from importer.records import AuthScheme as AuthScheme
 from importer.records import Identity
+from importer.redaction import has_a_known_form
 
 
 class Wire:
@@ -162,6 +165,21 @@ class _Answer(BaseModel):
     )
 
 
+def _is_no_token(text: str) -> str:
+    if has_a_known_form(text):
+        raise ValueError("a token where an id should be")
+    return text
+
+
+def _instant(text: str) -> str:
+    return text if _INSTANT.fullmatch(text) else ""
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]{5,20}(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
+ShownId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/+=~-]{1,200}$"), AfterValidator(_is_no_token)]
+"""An id of the platform's: it is shown, and kept in the ledger, so what could be a secret or a trick is none."""
+
+
 class Group(_Answer):
     """The customer a connection belongs to."""
 
@@ -180,12 +198,12 @@ class Connection(_Answer):
     It may carry credentials on the wire; they are not read.
     """
 
-    id: Text
+    id: ShownId
     provider: str = ""
     group: Group = Group()
     consumer: Consumer = Consumer()
     status: str = ""
-    create_time: str = ""
+    create_time: Annotated[str, AfterValidator(_instant)] = ""
     auth_scheme: str = ""
 
     @property
@@ -197,5 +215,5 @@ class Connection(_Answer):
 class Project(_Answer):
     """The project that a key belongs to."""
 
-    id: Text
-    name: str = ""
+    id: ShownId
+    name: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,200}$"), AfterValidator(_is_no_token)] = ""

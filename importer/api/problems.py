@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from importer.redaction import withhold
+from importer.redaction import BLOT, WITHHELD, blot, looks_like_a_token, withhold
 
 T = TypeVar("T", covariant=True)
 
@@ -79,10 +79,20 @@ class Answer(Generic[T]):
         return self.status is not None and 300 <= self.status < 400
 
 
-def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str]]) -> Problem:
+def _nobodys(_: str) -> bool:
+    return False
+
+
+def read_problem(
+    status: int,
+    content: bytes,
+    secrets: Callable[[], Sequence[str]],
+    is_of_another_row: Callable[[str], bool] = _nobodys,
+) -> Problem:
     """The problem document in an answer's body; a body that is none becomes a Problem that says so.
 
-    Texts follow the order of the platform's own client: `causes`, else `detail`, else `title`.
+    Texts follow the order of the platform's own client: `causes`, else `detail`, else `title`. One that repeats a
+    piece of one of `secrets` is withheld as a whole, a word that looks like another row's credential by itself.
     """
     try:
         document = json.loads(content)
@@ -93,7 +103,7 @@ def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str
         return Problem(text=f"HTTP {status} with {kind}")
     hidden = secrets()
 
-    def text(value: Any) -> str:
+    def said(value: Any) -> str:
         if isinstance(value, list):
             value = "; ".join(part for part in value if isinstance(part, str))
         if not isinstance(value, str):
@@ -102,16 +112,21 @@ def read_problem(status: int, content: bytes, secrets: Callable[[], Sequence[str
         # compared as it came: folding blanks first would take a credential apart that holds some
         return " ".join(withhold(value, hidden).split())[:TEXT_LIMIT]
 
+    def text(value: Any) -> str:
+        shown = said(value)
+        return shown if shown == WITHHELD else blot(shown, is_of_another_row)
+
     found = document.get("issues")
     issues = [entry for entry in found if isinstance(entry, dict)][:20] if isinstance(found, list) else []
-    retryable = document.get("retryable")
+    retryable, request_id = document.get("retryable"), said(document.get("requestId"))
     return Problem(
         text=text(document.get("causes"))
         or text(document.get("detail"))
         or text(document.get("title"))
         or f"HTTP {status}",
         remedy=text(document.get("remedy")),
-        request_id=text(document.get("requestId")),
+        # often hexadecimal, and so not looked at as closely
+        request_id=BLOT if looks_like_a_token(request_id) or is_of_another_row(request_id) else request_id,
         retryable=retryable if isinstance(retryable, bool) else None,
         issues=[
             # never `value`: it is what we sent

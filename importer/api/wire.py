@@ -1,8 +1,10 @@
 """The one place where a secret is revealed: to be sent, to be digested, or to be looked for in a server's words."""
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic import SecretStr
@@ -10,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from importer.api.models import BLOCKS, AuthorizationCode, AuthScheme, GenerateRequest, Wire, _Body
 from importer.records import Fingerprint, Identity
+from importer.redaction import PIECE, shares_a_piece
 
 FINGERPRINT_VERSION = 1
 
@@ -17,6 +20,8 @@ _OPEN = frozenset({"provider", "groupRef", "consumerRef", "groupName", "consumer
                    "scopes", "expiresAt", "issuedAt"})  # fmt: skip
 """Names of fields that hold no credential, wherever they stand in a body."""
 
+_MAY_BE_IN_AN_ID = _OPEN | {"providerWorkspaceRef", "providerMetadata", "username", "clientId"}
+"""Names of fields whose values an id may rightly be made of."""
 
 # the compiled serializer itself: `model_dump_json` adds a third to its time
 _to_json = GenerateRequest.__pydantic_serializer__.to_json
@@ -53,7 +58,41 @@ class Body:
     def secrets(self) -> list[str]:
         """Every value of the body that could be a credential: all but refs, names, times, scopes and the provider."""
         fields = json.loads(self.json)
-        return [text for text in _strings(fields.get("connection", fields)) if text]
+        return [text for text in _strings(fields.get("connection", fields), _OPEN) if text]
+
+    def may_hold(self, word: str) -> bool:
+        """Whether a word without blanks and quotes stands somewhere in the body: a quick look before `secrets`."""
+        return word.encode("utf-8", "replace") in self.json
+
+    def _has_a_piece_of(self, text: bytes, step: int = 1) -> bool:
+        return any(text[start : start + PIECE] in self.json for start in range(0, max(len(text) - PIECE + 1, 1), step))
+
+    def is_repeated_in(self, connection_id: str) -> bool:
+        """Whether an id that a server gives is a credential of this body, or has a piece of one in it."""
+        # each row pays for this, so what the id could say is looked for in the body before the body is taken apart
+        if _UUID.fullmatch(connection_id):
+            if not self._has_a_piece_of(connection_id.encode(), step=PIECE):
+                return False
+        elif not any(map(self._has_a_piece_of, _decoded(connection_id))):
+            return False
+        fields = json.loads(self.json)
+        return shares_a_piece(connection_id, _strings(fields.get("connection", fields), _MAY_BE_IN_AN_ID))
+
+
+def _decoded(connection_id: str) -> Iterator[bytes]:
+    """What an id may say: itself, or as hexadecimal or base64 at each of the four places where a text can begin."""
+    yield connection_id.encode()
+    if _HEX.fullmatch(connection_id):
+        yield bytes.fromhex(connection_id)
+    plain = connection_id.encode().translate(_BASE64, b"=.:~")
+    for start in range(min(4, len(plain) - 1)):
+        part = plain[start : len(plain) - ((len(plain) - start) % 4 == 1)]  # one character alone says nothing
+        yield base64.b64decode(part + b"=" * (-len(part) % 4))
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
 def body_of(request: GenerateRequest) -> Body:
@@ -137,13 +176,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: Any, left_out: Set[str]) -> Iterator[str]:
+    """Every text in a part of a body but those under a name that is left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name not in _OPEN:
-                yield from _strings(item)
+            if name not in left_out:
+                yield from _strings(item, left_out)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _strings(item, left_out)

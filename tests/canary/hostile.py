@@ -43,7 +43,7 @@ class Hostile:
         if answer is None:
             return await self._forward(request, raw)
         heard = self.heard[0] if request.method == "GET" and self.heard else raw.decode()
-        return answer(Echo(heard, f"{request.method} {request.path_qs} {dict(request.headers)} {heard}", self.heard))
+        return answer(Echo(request, heard, self.heard))
 
     async def _forward(self, request: web.Request, raw: bytes) -> web.Response:
         headers = {name: request.headers[name] for name in ("X-Api-Key", "Content-Type") if name in request.headers}
@@ -61,11 +61,18 @@ class Hostile:
 class Echo:
     """What a server has to give back: the body, the request as a whole, a credential of the row, and another's."""
 
-    def __init__(self, body: str, whole: str, heard: list[str]) -> None:
-        self.body, self.whole = body, whole
-        self.secrets = sorted(_credentials(json.loads(body or "{}").get("connection", {}))) or ["none"]
-        others = [text for one in heard for text in _credentials(json.loads(one).get("connection", {}))]
+    def __init__(self, request: web.Request, body: str, heard: list[str]) -> None:
+        self.body, self.heard, self.path = body, heard, request.path
+        self.whole = f"{request.method} {request.path_qs} {dict(request.headers)} {body}"
+        self.key = request.headers.get("X-Api-Key", "")
+        self.secrets = sorted(_credentials(_fields(body))) or ["none"]
+        others = [text for one in heard for text in _credentials(_fields(one))]
         self.others = [text for text in others if text not in self.secrets] or ["none"]
+
+    @staticmethod
+    def of_body(body: str) -> tuple[str, str]:
+        """A body, and one credential of it."""
+        return body, next(iter(sorted(_credentials(_fields(body)))), "none")
 
     @property
     def secret(self) -> str:
@@ -73,14 +80,26 @@ class Echo:
         return self.secrets[0]
 
 
+def _fields(body: str) -> dict[str, Any]:
+    """What a body says of a connection: the whole of a POST, a part of a PATCH."""
+    document = json.loads(body or "{}")
+    fields: dict[str, Any] = document.get("connection", document)
+    return fields
+
+
 def _credentials(fields: Any) -> Iterator[str]:
     """The texts of a body that are canaries."""
     if isinstance(fields, dict):
         for name, value in fields.items():
-            if name not in {"expiresAt", "issuedAt", "scopes", "username", "clientId", "providerMetadata"}:
+            if name not in _OPEN:
                 yield from _credentials(value)
     elif isinstance(fields, str):
         yield fields
+
+
+_OPEN = {"provider", "groupRef", "consumerRef", "groupName", "consumerName", "providerWorkspaceRef", "expiresAt",
+         "issuedAt", "scopes", "username", "clientId", "providerMetadata"}  # fmt: skip
+"""Names of fields in which the rows here have no canary."""
 
 
 def _problem(status: int, **members: Any) -> web.Response:
@@ -137,6 +156,36 @@ def _connection_of_credentials(echo: Echo) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _under_right_refs(body: str, said: str) -> dict[str, Any]:
+    """A connection that a body asked for, as it should be but for what the server says of itself."""
+    sent = _fields(body)
+    return {
+        "id": said, "provider": sent.get("provider", ""), "status": said, "authScheme": said, "createTime": said,
+        "group": {"groupRef": sent.get("groupRef", "")}, "consumer": {"consumerRef": sent.get("consumerRef", "")},
+    }  # fmt: skip
+
+
+def _created(of: Callable[[Echo], str]) -> Callable[[Echo], web.Response]:
+    return lambda echo: web.json_response(_under_right_refs(echo.body, of(echo)), status=201)
+
+
+def _ids(of: Callable[[Echo], str]) -> Callable[[Echo], web.Response]:
+    """Every kind of thing that can be read, with a credential for its id and wherever else a word is wanted."""
+
+    def answer(echo: Echo) -> web.Response:
+        said = of(echo)
+        if echo.path.endswith("/connections"):
+            heard = [Echo.of_body(body) for body in echo.heard]
+            return web.json_response([_under_right_refs(body, said or secret) for body, secret in heard])
+        if echo.path.endswith("/provider-apps"):
+            return web.json_response([{"id": said, "provider": "hubspot", "clientId": said}])
+        if echo.path.endswith("/providers"):
+            return web.json_response({"hubspot": {"name": said, "authType": said, "displayName": said}})
+        return web.json_response({"id": said, "name": said, "status": said, "provider": said})
+
+    return answer
+
+
 def _listing(echo: Echo) -> web.Response:
     return web.json_response([_connection_of_credentials(echo)] * 3)
 
@@ -151,6 +200,10 @@ _WRITES: dict[str, Callable[[Echo], web.Response] | None] = {
     "broken json": lambda echo: web.Response(status=422, text='{"detail": "' + echo.body),
     "created, broken": lambda echo: web.Response(status=201, text='{"id": "' + echo.secret),
     "created, echoed": lambda echo: web.json_response(_connection_of_credentials(echo), status=201),
+    "created, id": _created(lambda echo: echo.secret),
+    "created, piece": _created(lambda echo: f"conn-{echo.secret[4:13]}"),
+    "created, base64": _created(lambda echo: base64.b64encode(echo.secret.encode()).decode()[:190]),
+    "created, key": _created(lambda echo: echo.key),
     "redirect": lambda echo: web.Response(
         status=307, headers={"Location": f"http://127.0.0.2:9/{quote(echo.secret)}"}, text=echo.whole
     ),
@@ -163,6 +216,8 @@ _WRITES: dict[str, Callable[[Echo], web.Response] | None] = {
 _READS: dict[str, Callable[[Echo], web.Response] | None] = {
     "read, honest": None,
     "read, listing": _listing,
+    "read, ids": _ids(lambda _: ""),
+    "read, key": _ids(lambda echo: echo.key),
     "read, problem": _in_a_problem,
     "read, broken": lambda echo: web.Response(text='[{"id": "' + echo.body),
     "read, 500": lambda echo: web.Response(status=500, text=echo.whole),

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,8 +142,9 @@ def family(pid: int) -> list[int]:
     """A process and those that descend from it."""
     own = [pid]
     for one in own:
-        for task in Path(f"/proc/{one}/task").glob("*"):
-            own += map(int, proc(one, f"task/{task.name}/children").split())
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            for task in Path(f"/proc/{one}/task").iterdir():
+                own += map(int, proc(one, f"task/{task.name}/children").split())
     return own
 
 
