@@ -53,14 +53,14 @@ def discreet(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         except ImporterError as error:
             out: BaseException = error
-        except Exception as error:
+        except Exception as error:  # a bug of whatever kind: what it holds must not reach the program around
             out = bug_of(error)
             _forget(error)
         except BaseException as error:
             out = error
         _forget(out)
         # both hold values: the caller's environment, and options that may name a database with its password
-        args, kwargs = (), {}  # type: ignore[assignment]
+        args, kwargs = (), {}  # type: ignore[assignment]  # of no call: only let go
         raise out
 
     return call

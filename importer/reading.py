@@ -288,7 +288,7 @@ class _Serving:
                 raise
             except ImporterError as error:
                 self._say("error", error)
-            except Exception as error:
+            except Exception as error:  # a bug: the run hears of it in place of the rest, without its values
                 bug = bug_of(error)
                 self._say("bug", bug.kind, bug.frames)
 

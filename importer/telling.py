@@ -25,7 +25,7 @@ def telling(config: Config, env: Mapping[str, str], listener: Listener, run: Cal
     except ImporterError as error:
         _tell(config, env, listener, _stopped(error.exit_code, str(error), error.hint))
         raise
-    except Exception as error:
+    except Exception as error:  # a bug ends the run too, and is told before it is raised on
         _tell(config, env, listener, _stopped(Exit.BUG, str(bug_of(error)), "Report the lines that it printed."))
         raise
     _tell(config, env, listener, summary.as_json())

@@ -173,9 +173,11 @@ class ConnectionsClient:
         """The parts of a body; raises Unreadable where the API key comes back in it."""
         key, before = self._key(), b""
         async for part in parts:
-            if key and key in before + part:
-                raise Unreadable("the API key is in it")
-            before = (before + part)[-len(key) :]
+            if key:
+                before += part
+                if key in before:
+                    raise Unreadable("the API key is in it")
+                before = before[-len(key) :]
             yield part
 
     def _key(self) -> bytes:

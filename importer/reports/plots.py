@@ -51,7 +51,7 @@ def _pygal() -> Any:
     It leaves a finder of its map plug-ins behind, which Python 3.12 and later pass over and 3.11 warns of at each
     import that follows: none is needed here.
     """
-    import pygal  # type: ignore[import-untyped]
+    import pygal
 
     sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
     return pygal

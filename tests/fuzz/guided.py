@@ -53,7 +53,7 @@ class Hunt:
         """Where the property breaks on an input; an empty text where it holds."""
         try:
             self._target.run(content)
-        except Exception as error:
+        except Exception as error:  # whatever breaks is what is looked for
             frames = traceback.extract_tb(error.__traceback__)
             ours = [f for f in frames if "/importer/" in f.filename or "/fuzz/" in f.filename]
             return f"{type(error).__name__} at {Path(ours[-1].filename).name}:{ours[-1].lineno}"
