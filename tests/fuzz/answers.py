@@ -48,7 +48,7 @@ def retry_after(content: bytes) -> None:
 def config(content: bytes) -> None:
     """A file is a config, or one line says why not."""
     try:
-        found = load_config(Held(content, "config.toml"), {})  # type: ignore[arg-type]
+        found = load_config(Held(content, "config.toml"), {})  # type: ignore[arg-type]  # a Path
         _ = found.api_root, found.report_dir, found.ledger_path
     except ConfigError as error:
         said = str(error)

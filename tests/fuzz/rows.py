@@ -36,8 +36,8 @@ CELL_END = "\x1f"
 
 def delimited(content: bytes) -> None:
     """Every row comes out once, with all its cells, or says what is wrong with it; twice the same."""
-    once = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")))  # type: ignore[arg-type]
-    again = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")), size=3)  # type: ignore[arg-type]
+    once = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")))  # type: ignore[arg-type]  # a Path
+    again = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")), size=3)  # type: ignore[arg-type]  # a Path
     assert once == again, "what is read depends on the size of the chunks"
 
 
@@ -46,14 +46,14 @@ def json_rows(content: bytes) -> None:
     kind, content = choice(content, 3)
     name = ("tokens.jsonl", "tokens.json", "tokens.json")[kind]
     records = names_of("$.result.items") if kind == 2 else ()
-    once = _rows_of(JsonSource(name, Held(content, name), records))  # type: ignore[arg-type]
-    again = _rows_of(JsonSource(name, Held(content, name), records), size=3)  # type: ignore[arg-type]
+    once = _rows_of(JsonSource(name, Held(content, name), records))  # type: ignore[arg-type]  # a Path
+    again = _rows_of(JsonSource(name, Held(content, name), records), size=3)  # type: ignore[arg-type]  # a Path
     assert once == again, "what is read depends on the size of the chunks"
 
 
 def parquet(content: bytes) -> None:
     """A damaged file is refused, or gives rows; pyarrow's own errors stay inside."""
-    _rows_of(ParquetSource("tokens.parquet", Held(content, "tokens.parquet")))  # type: ignore[arg-type]
+    _rows_of(ParquetSource("tokens.parquet", Held(content, "tokens.parquet")))  # type: ignore[arg-type]  # a Path
 
 
 def _rows_of(source: Source, size: int = 5_000) -> tuple[list[str], str]:
@@ -177,7 +177,7 @@ def specs(content: bytes) -> None:
     """A template, a JSON path, a pattern or a zone is refused in one line, or reads a row; it reaches nothing else."""
     kind, content = choice(content, 5)
     option = ("template", "json", "format", "zone", "split")[kind]
-    spec = FieldSpec(**({"column": "a"} if kind else {}) | {option: text(content)})  # type: ignore[arg-type]
+    spec = FieldSpec(**({"column": "a"} if kind else {}) | {option: text(content)})  # type: ignore[arg-type]  # by name
     path = "oauth2AuthorizationCode.accessToken.expiresAt" if kind in (2, 3) else "customAuth.name"
     given = {"provider": FieldSpec(value="hubspot"), "groupRef": FieldSpec(column="b"),
              "consumerRef": FieldSpec(column="b"), "apiKey": FieldSpec(column="b"), path: spec}  # fmt: skip
