@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -133,7 +134,7 @@ def over_httpx(source: str, workers: int) -> float:
     """Seconds of the pipeline over httpx's own transport."""
     from importer.api import client
 
-    def own(*, connections: int, timeout_s: float) -> httpx.AsyncHTTPTransport:  # noqa: ARG001 - the interface's
+    def own(*, connections: int, timeout_s: float, ca_file: Path | None) -> httpx.AsyncHTTPTransport:  # noqa: ARG001 - the interface's
         # as many connections as ours keeps: with its 20 kept ones it would open a new one for most requests
         return httpx.AsyncHTTPTransport(
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections)

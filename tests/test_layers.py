@@ -25,6 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("runner", "status", "verifier", "undo"),
     ("commands", "provider_words", "options"),
     ("demo", "ending", "rehearsal"),
+    ("verbs",),
     ("cli",),
     ("__main__",),
 )

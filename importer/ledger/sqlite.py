@@ -14,15 +14,12 @@ from typing import Any
 
 from importer.bulk import change_all, find_all
 from importer.errors import IllegalTransition, LedgerError, LedgerLost
-from importer.ledger import history
 from importer.ledger.base import (
-    Compared,
     Entry,
     Forget,
     Move,
     PatchEnd,
     PatchIntent,
-    ProblemRow,
     Reported,
     Result,
     Run,
@@ -30,22 +27,21 @@ from importer.ledger.base import (
     Write,
 )
 from importer.ledger.files import SCHEMA_VERSION, explained, inode, make_ledger, replace_private
+from importer.ledger.history import RunHistory
 from importer.ledger.statements import (
     COLUMNS,
     FIRST,
     KEY,
     MOVES,
-    PROBLEM,
     STATE_OF,
     entries_statement,
     entry_of,
     holders_statement,
     move_values,
     moves_to,
-    problem_of,
 )
-from importer.outcomes import Outcome, State, gist
-from importer.records import Identity, Place, Target
+from importer.outcomes import State, gist
+from importer.records import Identity, Target
 
 MIGRATIONS = {
     1: "CREATE INDEX entries_by_run ON entries (run_id);",
@@ -59,7 +55,7 @@ class _NotAll(Exception):
     """Of moves that were made together, some are not allowed."""
 
 
-class SqliteLedger:
+class SqliteLedger(RunHistory):
     """A `Ledger` in one file. One writer at a time, any number of readers; not to be shared between threads at once."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -380,85 +376,6 @@ class SqliteLedger:
                 "UPDATE runs SET ended_at = ?, exit_code = ?, summary = ? WHERE run_id = ?",
                 (at, exit_code, json.dumps(summary), run_id),
             )
-
-    def keep_course(self, run_id: str, course: Mapping[str, Any]) -> None:
-        """Keep how a run went over time."""
-        with explained(self.path, LedgerLost):
-            history.keep_course(self._db, run_id, course)
-
-    def course(self, run_id: str) -> Mapping[str, Any] | None:
-        """What `keep_course` kept of a run; None where nothing is known."""
-        with explained(self.path, LedgerLost):
-            return history.course(self._db, run_id)
-
-    def compared(self, run_id: str) -> Compared | None:
-        """What changed since the run before, of the same target and verb; None where there was none."""
-        with explained(self.path, LedgerLost):
-            return history.compared(self._db, run_id)
-
-    def runs(self, limit: int = 10) -> list[Run]:
-        """The last runs, the newest first."""
-        rows = self._rows(
-            "SELECT run_id, verb, pid, host, started_at, ended_at, exit_code, summary FROM runs"
-            " ORDER BY started_at DESC LIMIT ?",
-            (limit,),
-        )
-        return [
-            Run(run_id, verb, pid, host, started_at, ended_at, exit_code, json.loads(summary) if summary else None)
-            for run_id, verb, pid, host, started_at, ended_at, exit_code, summary in rows
-        ]
-
-    def is_run_of_target(self, run_id: str) -> bool:
-        """Whether a run had to do with the target that is aimed at."""
-        return self._one("SELECT 1 FROM runs WHERE run_id = ? AND target = ?", (run_id, self._target)) is not None
-
-    def counts(self) -> dict[State, int]:
-        """How many entries stand where, over every target."""
-        return {State(state): n for state, n in self._rows("SELECT state, count(*) FROM entries GROUP BY state")}
-
-    def finished(self, run_id: str) -> int:
-        """How many rows of a run have a result so far."""
-        return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
-
-    def results(self, run_id: str) -> Iterator[Result]:
-        """The results of a run, in the order of its rows."""
-        names = self._source_names(run_id)
-        rows = self._rows(
-            "SELECT source_no, row, provider, group_ref, consumer_ref, outcome, connection_id, http_status, attempts,"
-            " finished_at FROM results WHERE run_id = ? ORDER BY source_no, row",
-            (run_id,),
-        )
-        for no, row, *identity, outcome, connection_id, status, attempts, finished_at in rows:
-            place = Place(names.get(no, ""), no, row)
-            yield Result(place, Identity(*identity), Outcome(outcome), connection_id, status, attempts, finished_at)
-
-    def problems(self, run_id: str) -> Iterator[ProblemRow]:
-        """The problems of a run, in the order of its rows."""
-        statement = f"SELECT {PROBLEM} FROM problems WHERE run_id = ? ORDER BY source_no, row, no"  # noqa: S608 - ours
-        names = self._source_names(run_id)
-        for row in self._rows(statement, (run_id,)):
-            yield problem_of(row, names)
-
-    def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
-        """The commonest problems of a run: how many rows have each, and the first of them."""
-        statement = (
-            f"SELECT {PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608
-            " WHERE run_id = ? GROUP BY code, field, gist(message) ORDER BY n DESC, first LIMIT ?"
-        )
-        names = self._source_names(run_id)
-        return [(row[-2], problem_of(row[:-2], names)) for row in self._rows(statement, (run_id, limit))]
-
-    def _source_names(self, run_id: str) -> dict[int, str]:
-        return dict(self._rows("SELECT source_no, name FROM sources WHERE run_id = ?", (run_id,)))
-
-    def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        with explained(self.path, LedgerLost):
-            # `yield from` would close the cursor with the generator, also after the ledger itself
-            for row in self._db.execute(statement, values):  # noqa: UP028
-                yield row
-
-    def _one(self, statement: str, values: Sequence[object] = ()) -> Any:
-        return self._db.execute(statement, values).fetchone()
 
     def _check_still_there(self) -> None:
         """A ledger that was moved or deleted would take our writes to nowhere."""
