@@ -30,7 +30,7 @@ def _connection(raw: bytes) -> bytes:
     sent = json.loads(raw)
     about = {"projectId": "benchmark", "createTime": "2030-01-31T12:00:00Z", "updateTime": "2030-01-31T12:00:00Z"}
     connection = about | {
-        "id": f"connection-{next(_NUMBERS):08}",
+        "id": f"00000000-0000-4000-8000-{next(_NUMBERS):012}",
         "provider": sent["provider"],
         "group": {"groupRef": sent["groupRef"], "groupName": sent.get("groupName", "")} | about,
         "consumer": {"consumerRef": sent["consumerRef"], "consumerName": ""} | about,

@@ -10,8 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import httpx
@@ -134,13 +133,18 @@ def over_httpx(source: str, workers: int) -> float:
     """Seconds of the pipeline over httpx's own transport."""
     from importer.api import client
 
-    def own(*, connections: int, timeout_s: float, ca_file: Path | None) -> httpx.AsyncHTTPTransport:  # noqa: ARG001 - the interface's
-        # as many connections as ours keeps: with its 20 kept ones it would open a new one for most requests
-        return httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        )
+    class Own(httpx.AsyncHTTPTransport):
+        def __init__(self, *, connections: int, headers: Mapping[str, str], **_others: object) -> None:
+            # as many connections as ours keeps: with its 20 kept ones it would open a new one for most requests
+            super().__init__(limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections))
+            self._common = headers
 
-    client.AiohttpTransport = own  # type: ignore[assignment,misc]
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            length = len(request.read())
+            request.headers.update({"Host": request.url.netloc.decode(), "Content-Length": str(length), **self._common})
+            return await super().handle_async_request(request)
+
+    client.AiohttpTransport = Own  # type: ignore[assignment,misc]
     return _run(source, workers).elapsed_s
 
 

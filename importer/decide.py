@@ -1,7 +1,6 @@
 """What to do with a row: pure, from what it would send, what the ledger knows of it, and what is there already."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from importer.ledger.base import Entry
 from importer.outcomes import Code, Issue, Stage, State
@@ -14,8 +13,7 @@ NOT_KNOWN = b""
 """The fingerprint of a connection of which nobody knows what it holds: it differs from every other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do with a row, under what heading it is counted, and what its owner has to be told."""
 
     action: Action
@@ -23,8 +21,7 @@ class Decision:
     issue: Issue | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowFacts:
+class RowFacts(NamedTuple):
     """What one row of this run would send."""
 
     fingerprint: Fingerprint
@@ -71,7 +68,7 @@ def _decide_done(facts: RowFacts, entry: Entry, changed: str) -> Decision:
 
 def decide_once_there(facts: RowFacts, entry: Entry, changed: str) -> Decision:
     """What is left to do for a row in doubt once its connection is found: it holds what was posted, not what is new."""
-    return _decide_done(facts, replace(entry, state=State.CREATED, op_fingerprint=None), changed)
+    return _decide_done(facts, entry._replace(state=State.CREATED, op_fingerprint=None), changed)
 
 
 def _told_once(issue: Issue, kind: str, wanted: bytes, entry: Entry) -> Decision:

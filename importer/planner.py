@@ -8,7 +8,7 @@ the later one is refused there.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Literal
@@ -283,7 +283,7 @@ class Planner:
         wanted, entry = row.facts.fingerprint.dump(), row.entry
         if self._ledger is None or entry is None or not entry.fingerprint or entry.fingerprint == wanted:
             return row.facts
-        return replace(row.facts, superseded=self._ledger.is_superseded(row.identity, wanted))
+        return row.facts._replace(superseded=self._ledger.is_superseded(row.identity, wanted))
 
     def _take_samples(self, out: Verdicts) -> None:
         """Keep one decoded time and one scope list, so that a wrong unit is seen before anything is sent."""

@@ -198,5 +198,5 @@ class _Comparison:
 
     def _refuse(self, row: SpooledRow, issue: Issue) -> None:
         place = Place(self._names[row.source_no], row.source_no, row.row)
-        refused = replace(row, action=Action.REJECTED, kind="enter")
+        refused = row._replace(action=Action.REJECTED, kind="enter")
         self._spool.add([refused], [ProblemRow(place, row.identity, replace(issue, stage=Stage.PLAN))])

@@ -36,8 +36,7 @@ class Target:
     project_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a row stands: `source` as the user named it, `row` from 1 with the header left out.
 
     `source_no` is the source's position in this run, from 0: it orders rows of several files.

@@ -6,7 +6,7 @@ A private temporary database, gone with the process. It holds refs and keyed dig
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from importer.bulk import change_all, in_one_row
 from importer.freshness import Freshness
@@ -51,8 +51,7 @@ class Seen:
     row: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledRow:
+class SpooledRow(NamedTuple):
     """One row of the run and what was decided about it."""
 
     source_no: int

@@ -6,7 +6,6 @@ their way. A row that has to wait leaves its worker for the lane, where every wa
 
 import asyncio
 from collections.abc import AsyncIterator, Container, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from importer.clock import Clock
@@ -160,9 +159,9 @@ class WorkerPool:
             looks = [None] * len(doubtful)
         for (result, body), looked in zip(doubtful.values(), looks, strict=True):
             if looked is None or repeats_a_credential(body, looked.mine):
-                self._writer.put(replace(result, issues=[*result.issues, NOT_CHECKED]))
+                self._writer.put(result._replace(issues=[*result.issues, NOT_CHECKED]))
             elif len(looked.mine) > 1:
-                self._writer.put(replace(result, issues=[*result.issues, double(looked.mine)]))
+                self._writer.put(result._replace(issues=[*result.issues, double(looked.mine)]))
 
     async def _look_patiently(self, identity: Identity) -> Looked | None:
         """The connections of a key; None once the API has not said it in all attempts."""

@@ -568,7 +568,7 @@ class Wire(MovedClock):
 
     def sent(self, answer: Answer[object]) -> None:
         latency_s = answer.latency_s * self.random.uniform(0.8, 1.2)
-        heapq.heappush(self.answers, (self.time + latency_s, id(answer), replace(answer, latency_s=latency_s)))
+        heapq.heappush(self.answers, (self.time + latency_s, id(answer), answer._replace(latency_s=latency_s)))
 
 
 @dataclass
@@ -656,13 +656,13 @@ def test_what_many_workers_were_refused_together_is_one_step_back(clock: MovedCl
         before = paced.rate
         clock.time += 1.0
         for _ in range(30):
-            paced.heard(replace(TOO_FAST, latency_s=1.0))
+            paced.heard(TOO_FAST._replace(latency_s=1.0))
         assert paced.rate == pytest.approx(0.5 * before, rel=0.03)
         assert paced.throttled == 30
         before = paced.rate
         await paced.slot()
         clock.time += 1.0
-        paced.heard(replace(TOO_FAST, latency_s=0.5))  # of a request that started at the lower pace
+        paced.heard(TOO_FAST._replace(latency_s=0.5))  # of a request that started at the lower pace
         assert paced.rate == pytest.approx(0.75 * before, rel=0.03)
 
     asyncio.run(run())

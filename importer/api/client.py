@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -21,7 +20,7 @@ from importer import __version__
 from importer.api.key import ApiKey
 from importer.api.listing import Unreadable, read_listing
 from importer.api.models import Connection, Project
-from importer.api.problems import Answer, Fate, read_problem, read_retry_after
+from importer.api.problems import READ_HEADERS, Answer, Fate, read_problem, read_retry_after
 from importer.api.transport import AiohttpTransport, Lost, NeverLeft
 from importer.api.wire import Body
 from importer.clock import Clock
@@ -39,6 +38,15 @@ _CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
 _CONNECTIONS: TypeAdapter[list[Connection]] = TypeAdapter(list[Connection])
 _PROJECT: TypeAdapter[Project] = TypeAdapter(Project)
 
+
+_HEADERS = {
+    "User-Agent": f"importer/{__version__}",
+    "X-Amp-Client": "importer",
+    "X-Amp-Client-Version": __version__,
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+"""What goes with every request."""
 
 _SENT_OF_LATE = 64
 """Bodies at least, besides those in flight, whose credentials are looked for in a server's words about another row."""
@@ -75,17 +83,8 @@ class ConnectionsClient:
         self._in_flight = asyncio.Semaphore(workers)
         self._sent: deque[Body] = deque(maxlen=max(workers, _SENT_OF_LATE))
         self._generate = httpx.URL(f"{self._connections}:generate")
-        headers = {
-            "Host": self._generate.netloc.decode("ascii"),
-            "User-Agent": f"importer/{__version__}",
-            "X-Amp-Client": "importer",
-            "X-Amp-Client-Version": __version__,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        self._headers = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
         self._transport: httpx.AsyncBaseTransport = AiohttpTransport(
-            connections=workers, timeout_s=timeout_s, ca_file=ca_file
+            connections=workers, timeout_s=timeout_s, ca_file=ca_file, headers=_HEADERS, kept=READ_HEADERS
         )
 
     async def __aenter__(self) -> "ConnectionsClient":
@@ -102,7 +101,7 @@ class ConnectionsClient:
         self._sent.append(body)
         answer = await self._send("generate", "POST", self._generate, _CONNECTION, body=body, ready=ready)
         if answer.value is not None and body.is_repeated_in(answer.value.id):
-            return replace(answer, value=None, why="the id in the answer repeats a credential")
+            return answer._replace(value=None, why="the id in the answer repeats a credential")
         return answer
 
     async def patch(self, connection_id: str, body: Body, ready: Ready | None = None) -> Answer[Connection]:
@@ -188,13 +187,13 @@ class ConnectionsClient:
 
     def _request(self, method: str, url: httpx.URL | str, body: Body | None, **extensions: object) -> httpx.Request:
         """A request whole as it is: httpx completes one that has `content` itself, in ten times the time."""
-        headers, content = self._headers, b""
+        headers: list[tuple[bytes, bytes]] = []
         if self._api_key is not None:  # revealed for this request: nothing that lasts holds it
-            headers = [*headers, (b"X-Api-Key", self._key())]
+            headers.append((b"X-Api-Key", self._key()))
         if body is not None:
-            content = body.json
-            headers = [*headers, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(content))]
-        return httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(content), extensions=extensions)
+            headers.append((b"Content-Type", b"application/json"))
+        stream = httpx.ByteStream(body.json if body is not None else b"")
+        return httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
 
     async def _send(
         self,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from importer.redaction import BLOT, WITHHELD, blot, looks_like_a_token, withhold
 
@@ -51,8 +51,7 @@ class Problem:
     issues: Sequence[ProblemIssue] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(NamedTuple, Generic[T]):
     """What came back for one request. `value` is what was asked for, None where it is not there or not readable.
 
     `retry_after_s` is the longest of the server's wishes, in seconds from now. `why` says in our words what happened
@@ -137,6 +136,10 @@ def read_problem(
             for entry in issues
         ],
     )
+
+
+READ_HEADERS = frozenset({b"date", b"retry-after", b"x-amp-retry-after"})
+"""The headers of an answer that are read, in lower case."""
 
 
 def read_retry_after(headers: Mapping[str, str], content: bytes, now: float) -> float | None:

@@ -6,8 +6,9 @@ it may be sent again, so this thin transport keeps aiohttp's exceptions in hand.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
@@ -42,6 +43,9 @@ class Lost(httpx.TransportError):
         self.timed_out = timed_out
 
 
+_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding")
+"""Headers that aiohttp would add of its own."""
+
 # What aiohttp raises before it has a connection. ClientConnectorError is a ClientOSError too, which otherwise means a
 # connection that broke under the request: only these, and only by their own names, never left.
 _NEVER_LEFT = (
@@ -61,12 +65,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     Redirects are answers, cookies are dropped, certificates are verified (`trusting` says how, and what it raises).
     """
 
-    def __init__(self, *, connections: int, timeout_s: float, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int,
+        timeout_s: float,
+        ca_file: Path | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        kept: Set[bytes] | None = None,
+    ) -> None:
+        """`headers` go with every request, besides its own and what HTTP wants of it (Host, Content-Length).
+
+        Of the headers of an answer those are `kept` that somebody reads, by their names in lower case; None: all.
+        """
         self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._connections = connections
+        self._common = headers
+        self._kept = kept
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, bytes], yarl.URL | None] = {}
+        self._last_way: tuple[str, yarl.URL, yarl.URL | None] = ("", yarl.URL(), None)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One exchange. Raises NeverLeft or Lost, nothing else; in doubt it is Lost."""
@@ -77,7 +96,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 answer = await session.request(
                     request.method,
                     url,
-                    data=request.read() or None,
+                    data=_content(request),
                     headers=[(str(name, "ascii"), str(value, "latin-1")) for name, value in request.headers.raw],
                     allow_redirects=False,
                     proxy=proxy,
@@ -85,13 +104,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 if request.extensions.get("stream"):
                     return httpx.Response(
                         answer.status,
-                        headers=_headers(answer),
+                        headers=self._headers(answer),
                         stream=_Stream(answer, self._timeout_s),
                     )
                 try:
                     content = await _read(answer)
                 finally:
-                    answer.release()
+                    if not answer.closed:  # read to its end, it has given its connection back
+                        answer.release()
         except _NEVER_LEFT as error:
             failure: NeverLeft | Lost = NeverLeft(_say(error))
         except TimeoutError:
@@ -99,25 +119,34 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = Lost(_say(error))
         else:
-            return httpx.Response(answer.status, headers=_headers(answer), stream=httpx.ByteStream(content))
+            return httpx.Response(answer.status, headers=self._headers(answer), stream=httpx.ByteStream(content))
         # raised here, so that it does not carry aiohttp's: those hold headers (the key) and proxies (their password)
         raise failure
 
     def _way(self, url: httpx.URL) -> tuple[yarl.URL, yarl.URL | None]:
         """A request's address as aiohttp takes it, byte for byte, and its proxy: the environment is read once a run."""
-        origin = (url.scheme, url.netloc)
-        if origin not in self._proxies:
-            self._proxies[origin] = _proxy_for(url)
-        return yarl.URL(str(url), encoded=True), self._proxies[origin]
+        text = str(url)
+        if text != self._last_way[0]:  # most requests have the same
+            origin = (url.scheme, url.netloc)
+            if origin not in self._proxies:
+                self._proxies[origin] = _proxy_for(url)
+            self._last_way = text, yarl.URL(text, encoded=True), self._proxies[origin]
+        return self._last_way[1:]
+
+    def _headers(self, answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+        if self._kept is None:  # the body is decoded already: httpx must not try again
+            return [header for header in answer.raw_headers if header[0].lower() != b"content-encoding"]
+        return [header for header in answer.raw_headers if header[0].lower() in self._kept]
 
     def _open(self) -> aiohttp.ClientSession:
         context = trusting(self._ca_file)
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._common,
+            skip_auto_headers=[name for name in _ADDED if name not in self._common],
             # connecting is bounded apart, so that a server that cannot be reached is known never to have been
             timeout=aiohttp.ClientTimeout(total=None, connect=min(10.0, self._timeout_s * 0.8)),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
         return self._session
 
@@ -178,20 +207,21 @@ class _Stream(httpx.AsyncByteStream):
         self._answer.close()
 
 
+def _content(request: httpx.Request) -> bytes | None:
+    # of a stream that lies in memory `request.read` makes the same in four times the time
+    stream = request.stream
+    return (b"".join(stream) if isinstance(stream, httpx.ByteStream) else request.read()) or None
+
+
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
     """The whole body, or its first BODY_LIMIT bytes."""
-    content = b""
-    while part := await answer.content.readany():
-        content += part
+    content = await answer.content.readany()
+    while not answer.content.at_eof():
+        content += await answer.content.readany()
         if len(content) > BODY_LIMIT:
             answer.close()
             break
     return content
-
-
-def _headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
-    # the body is decoded already: httpx must not try again
-    return [header for header in answer.raw_headers if header[0].lower() != b"content-encoding"]
 
 
 _SAID: tuple[tuple[type[aiohttp.ClientError], Callable[[Any], str]], ...] = (

@@ -65,7 +65,10 @@ class Body:
         return word.encode("utf-8", "replace") in self.json
 
     def _has_a_piece_of(self, text: bytes, step: int = 1) -> bool:
-        return any(text[start : start + PIECE] in self.json for start in range(0, max(len(text) - PIECE + 1, 1), step))
+        for start in range(0, max(len(text) - PIECE + 1, 1), step):  # noqa: SIM110 - `any` takes twice the time
+            if text[start : start + PIECE] in self.json:
+                return True
+        return False
 
     def is_repeated_in(self, connection_id: str) -> bool:
         """Whether an id that a server gives is a credential of this body, or has a piece of one in it."""

@@ -6,14 +6,13 @@ nothing. A batch costs one commit, which is what makes an intent before every re
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from importer.outcomes import Issue, Outcome, State
 from importer.records import Identity, Place, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Where one connection stands. Times are seconds since the epoch; digests are keyed with the ledger's key."""
 
     identity: Identity
@@ -31,8 +30,7 @@ class Entry:
     run_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """An entry goes to state `to`, if TRANSITIONS allows it from where it is. None leaves a value as it was.
 
     `posts` is added. An entry that is not there yet is made, as if it had been pending.
@@ -101,8 +99,7 @@ class Reported:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One line of results.csv. An identity may have blanks where a row had no ref that may be shown."""
 
     place: Place
