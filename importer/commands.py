@@ -28,6 +28,7 @@ from importer.pace import UNLIMITED, FixedRate
 from importer.pacing import Pacer, Patience
 from importer.planner import Planner, PlanPolicy
 from importer.preflight import Desk, Preflight, kept_ground, live_ground
+from importer.preparing import Preparer
 from importer.project import fetch_catalog
 from importer.reading import ReaderProcess, start_reading
 from importer.records import Target
@@ -61,8 +62,7 @@ def plan(
     preflight = Preflight(config, _key(config, env)) if options.checks == "online" else None
     check_writable(config.report_dir)
     with ExitStack() as held:
-        preparing = _preparing(config, reader, held)
-        inputs = held.enter_context(closing(open_inputs(config)))
+        inputs, preparing = _opened(config, reader, held)
         spool = held.enter_context(closing(Spool()))
         project, ground = preflight.before() if preflight else (None, kept_ground(config, time.time()))
         ledger = known_ledger(config, project.id if project else None)
@@ -159,16 +159,20 @@ def _run(
                 return await Runner(session, planner, spool, options, listener).go()
 
     with ExitStack() as held:
-        preparing = _preparing(config, reader, held)
-        inputs = held.enter_context(closing(open_inputs(config)))
+        inputs, preparing = _opened(config, reader, held)
         ledger = held.enter_context(_locked(config))
         return asyncio.run(go(inputs, ledger, held.enter_context(closing(Spool()))))
 
 
-def _preparing(config: Config, reader: ReaderProcess | None, held: ExitStack) -> ReaderProcess | None:
-    """The process that prepares the rows, if there is to be one."""
+def _opened(config: Config, reader: ReaderProcess | None, held: ExitStack) -> tuple[Inputs, ReaderProcess | None]:
+    """What the run reads, and the process that prepares the rows, if there is to be one."""
     reader = reader or start_reading(config)
-    return held.enter_context(closing(reader)) if reader else None
+    if reader:
+        held.enter_context(closing(reader))
+    inputs = held.enter_context(closing(open_inputs(config)))
+    if reader:
+        reader.share_with(Preparer(inputs))
+    return inputs, reader
 
 
 def _key(config: Config, env: Mapping[str, str] | None) -> ApiKey:

@@ -38,6 +38,18 @@ class Notes:
         """A row has it."""
         self._awaited[what] = True
 
+    def with_those_of(self, other: "Notes") -> "Notes":
+        """What there is to say where two have looked at parts of the same rows."""
+        both = Notes()
+        for notes in (self, other):
+            for head, items in notes._said.items():
+                both._said.setdefault(head, {}).update(items)
+            both._skipped.update(notes._skipped)
+            for what, is_found in notes._awaited.items():
+                both._awaited[what] = both._awaited.get(what, False) or is_found
+            both._looked |= notes._looked
+        return both
+
     @property
     def skipped(self) -> int:
         """How many rows were skipped."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from datetime import datetime
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from importer.api.models import GenerateRequest
@@ -26,6 +27,18 @@ from importer.sources.base import BadRow, Chunk
 
 Wanted = Callable[[int, int, int], Collection[int]]
 """Which rows of a chunk to prepare, by its source and its first and last row; none: the chunk is passed over."""
+
+
+class Part(Enum):
+    """The chunks of a pass that are prepared here: all of them, or the share of one of two processes."""
+
+    ALL = "all"
+    MOST = "most"
+    REST = "rest"
+
+    def has(self, number: int) -> bool:
+        """Whether it has chunk `number`, counted from 0: of every three the second is the REST's."""
+        return self is Part.ALL or (number % 3 == 1) is (self is Part.REST)
 
 
 class PreparedRow(NamedTuple):
@@ -134,11 +147,19 @@ class Preparer:
         """Rows that are none of the preset's."""
         return self._inputs.notes.skipped
 
-    def chunks(self, task: Task, rows: int | None, bodies: Callable[[], bool]) -> Iterator[PreparedChunk]:
-        """See `Preparing`."""
+    @property
+    def inputs(self) -> Inputs:
+        """What it reads."""
+        return self._inputs
+
+    def chunks(
+        self, task: Task, rows: int | None, bodies: Callable[[], bool], part: Part = Part.ALL
+    ) -> Iterator[PreparedChunk]:
+        """See `Preparing`. The chunks that are not of this part are read and passed over."""
         digests = Digests(task.key)
-        for source_no, chunk in self._read(task, rows):
-            yield self._prepared(task, digests, source_no, chunk, with_bodies=bodies())
+        for number, (source_no, chunk) in enumerate(self._read(task, rows)):
+            if part.has(number):
+                yield self._prepared(task, digests, source_no, chunk, with_bodies=bodies())
 
     def again(self, task: Task, rows: int | None, wanted: Wanted) -> Iterator[PreparedChunk]:
         """See `Preparing`."""

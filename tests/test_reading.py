@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from desk import Ended, key_row, read_csv, token_row, write_csv
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from importer.config import Config, load_config
 from importer.crash import Bug
 from importer.errors import SourceError, SourceLost
 from importer.inputs import open_inputs
-from importer.preparing import PreparedChunk, Preparer, Task
+from importer.preparing import Part, PreparedChunk, Preparer, Task
 from importer.reading import ReaderProcess, _packed, _unpacked, start_reading
 from importer.sandbox import Sandbox
 
@@ -64,9 +65,12 @@ def task(large: Path) -> Task:
     return task_of(large)
 
 
-@pytest.fixture
-def reader(large: Path) -> Iterator[ReaderProcess]:
+@pytest.fixture(params=["alone", "shared"])
+def reader(large: Path, request: pytest.FixtureRequest) -> Iterator[ReaderProcess]:
+    """The process, and with a part of the first pass prepared here."""
     with closing(ReaderProcess(config_of(large))) as process:
+        if request.param == "shared":
+            process.share_with(Preparer(open_inputs(config_of(large))))
         yield process
 
 
@@ -118,6 +122,84 @@ def test_the_second_pass_gives_the_wanted_rows_with_their_bodies(
     assert again == told(here.again(task, None, these))
     assert {row[0] for chunk in again for row in chunk[3]} == wanted
     assert all(row[-1] for chunk in again for row in chunk[3])
+
+
+def test_what_is_said_once_is_of_all_rows_whoever_prepared_them(tmp_path: Path) -> None:
+    """Rows that are skipped, names that are translated and values that no row has are told of both parts together."""
+    path = write_csv(tmp_path / "accounts.csv", [account_row(n) for n in range(ROWS)])
+    config = load_config(None, {}, source__paths=(str(path),), source__preset="authjs")
+    here = Preparer(open_inputs(config))
+    told(here.chunks(task_of(path), None, lambda: False))
+
+    with closing(ReaderProcess(config)) as reader:
+        reader.share_with(Preparer(open_inputs(config)))
+        told(reader.chunks(task_of(path), None, lambda: False))
+
+    assert here.skipped == reader.skipped == 10
+    assert sorted(reader.notes) == sorted(here.notes)
+    assert "10 rows of other types skipped (type: credentials, email)" in here.notes
+
+
+def account_row(n: int) -> dict[str, str]:
+    """An account as Auth.js keeps it; five of the first chunk and five of the second are not imported."""
+    kind = {0: "credentials", 1: "email"}.get(n // 5_000, "oauth") if n % 1_000 == 0 else "oauth"
+    return {
+        "userId": f"user-{n}", "type": kind, "provider": "google" if 5_000 <= n < 6_000 else "slack",
+        "providerAccountId": f"{n}", "refresh_token": f"fake-refresh-{n}", "access_token": f"fake-access-{n}",
+        "expires_at": "1896091200" if n < 10 else "", "scope": "chat:write" if 5_000 <= n < 5_010 else "",
+    }  # fmt: skip
+
+
+def test_a_column_that_is_decrypted_is_looked_at_from_its_first_row_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the key fits is told by the first chunk: a later one in which nothing can be read is only bad rows."""
+    key = Fernet.generate_key()
+    monkeypatch.setenv("FAKE_COLUMN_KEY", key.decode())
+    sealed = [Fernet(key).encrypt(f"fake-key-{n}".encode()).decode() if n < 5_000 else "torn" for n in range(ROWS)]
+    path = write_csv(tmp_path / "rows.csv", [key_row(n, api_key=text) for n, text in enumerate(sealed)])
+    mapping = {name: {"column": column} for name, column in
+               (("provider", "provider"), ("groupRef", "group_ref"), ("consumerRef", "consumer_ref"))}  # fmt: skip
+    mapping["apiKey"] = {"column": "api_key", "decrypt": {"scheme": "fernet", "key_env": "FAKE_COLUMN_KEY"}}
+    (tmp_path / "config.toml").write_text(toml_of(mapping))
+    config = load_config(tmp_path / "config.toml", {}, source__paths=(str(path),))
+
+    with closing(ReaderProcess(config)) as reader:
+        reader.share_with(Preparer(open_inputs(config)))
+        chunks = list(reader.chunks(task_of(path), None, lambda: False))
+
+    assert [(len(chunk.sound), len(chunk.unsound)) for chunk in chunks] == [(5_000, 0), (0, 5_000), (0, 1_000)]
+
+
+def toml_of(mapping: dict[str, Any]) -> str:
+    lines = [f"{name} = {{ {', '.join(map(_assigned, spec.items()))} }}" for name, spec in mapping.items()]
+    return "\n".join(["[mapping]", *lines, ""])
+
+
+def _assigned(item: tuple[str, Any]) -> str:
+    name, value = item
+    return (
+        f"{name} = {{ {', '.join(map(_assigned, value.items()))} }}"
+        if isinstance(value, dict)
+        else f'{name} = "{value}"'
+    )
+
+
+def test_a_file_that_is_longer_for_one_of_the_two_is_noticed(tmp_path: Path) -> None:
+    """It grew while both began to read: neither is believed. (One that is sent is held to its stamp besides.)"""
+    path = write_csv(tmp_path / "rows.csv", [token_row(n) for n in range(5_000)])
+    here = Preparer(open_inputs(config_of(path)))
+    kept_here = list(here.chunks(task_of(path), None, lambda: False, Part.REST))
+    write_csv(path, [token_row(n) for n in range(ROWS)])
+
+    class Earlier(Preparer):
+        def chunks(self, *_: Any, **__: Any) -> Iterator[PreparedChunk]:
+            return iter(kept_here)
+
+    with closing(ReaderProcess(config_of(path))) as reader:
+        reader.share_with(Earlier(here.inputs))
+        with pytest.raises(SourceError, match="a source changed while it was being read"):
+            list(reader.chunks(task_of(path), None, lambda: False))
 
 
 @pytest.mark.usefixtures("always")
@@ -364,9 +446,9 @@ def test_a_pipe_is_read_by_one_process_only(tmp_path: Path) -> None:
     assert start_reading(load_config(None, {}, source__paths=(str(tmp_path / "*.csv"),))) is None
 
 
-def test_a_bug_in_it_has_a_traceback_and_no_value(large: Path, reader: ReaderProcess) -> None:
+def test_a_bug_in_it_has_a_traceback_and_no_value(large: Path) -> None:
     broken = Task(KEY, None, NOW, [str(large)])  # type: ignore[arg-type]  # a bug, of whatever kind
-    with pytest.raises(Bug) as caught:
+    with closing(ReaderProcess(config_of(large))) as reader, pytest.raises(Bug) as caught:
         list(reader.chunks(broken, None, lambda: False))
 
     assert "preparing.py" in caught.value.frames

@@ -83,6 +83,8 @@ class Mapper:
         self._only = [Filter(rule, header) for rule in only]
         self._fields = [compile_field(path, spec, header, self._notes) for path, spec in specs.items()]
         self._labels = {field.path: field.label for field in self._fields}
+        self.in_order = any(one.decrypt for spec in specs.values() for one in (spec, *(spec.otherwise or ())))
+        """Whether the first chunk has to be looked at first: it tells whether the key of a column fits."""
         self._trusted = frozenset(path for path, spec in specs.items() if spec.opaque)
         self._chooser = Chooser(self._fields, COLUMN_OF if mapping is None else {})
         if mapping is not None:
