@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from importer.bulk import change_all, in_one_row
 from importer.freshness import Freshness
-from importer.ledger.base import ProblemRow
+from importer.ledger.base import ProblemRow, Result
 from importer.outcomes import Code, Issue, Outcome, Stage, gist
 from importer.records import Identity, Place
 from importer.scratch import open_scratch
@@ -263,10 +263,17 @@ class Spool:
         )
         return dict(found.fetchall())
 
-    def rows(self) -> Iterator[SpooledRow]:
-        """Every row, in order."""
+    def beside(self, results: Iterator[Result]) -> Iterator[Result | SpooledRow]:
+        """Every row, in order: as one of these results, which are in order too, or else as it was decided."""
+        result = next(results, None)
+        at = result and (result.place.source_no, result.place.row)
         for row in self._db.execute("SELECT * FROM rows ORDER BY source_no, row"):
-            yield _row(row)
+            if result is not None and row[:2] == at:
+                yield result
+                result = next(results, None)
+                at = result and (result.place.source_no, result.place.row)
+            else:
+                yield _row(row)
 
     def finals(self, sources: Sequence[str]) -> Iterator[tuple[SpooledRow, list[Issue]]]:
         """The rows that nothing is sent for, but the unchanged ones, with their problems; in order."""

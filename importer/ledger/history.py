@@ -13,6 +13,8 @@ from importer.ledger.statements import PROBLEM, problem_of
 from importer.outcomes import Outcome, State
 from importer.records import Identity, Place
 
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+
 _KEYS = (
     # a row whose refs may not be shown has blanks there: then its place stands for it
     "SELECT DISTINCT provider, group_ref, consumer_ref,"
@@ -86,7 +88,7 @@ class RunHistory:
         )
         for no, row, *identity, outcome, connection_id, status, attempts, finished_at in rows:
             place = Place(names.get(no, ""), no, row)
-            yield Result(place, Identity(*identity), Outcome(outcome), connection_id, status, attempts, finished_at)
+            yield Result(place, Identity(*identity), _OUTCOMES[outcome], connection_id, status, attempts, finished_at)
 
     def problems(self, run_id: str) -> Iterator[ProblemRow]:
         """The problems of a run, in the order of its rows."""

@@ -95,11 +95,9 @@ def write_run_reports(folder: Path, report: RunReport) -> None:
 
 def merged_results(spool: Spool, sent: Iterator[Result], sources: Sequence[str]) -> Iterator[Result]:
     """Every row that the run read, in order: what the ledger says of it, else what the spool knows."""
-    ahead = next(sent, None)
-    for row in spool.rows():
-        if ahead and (ahead.place.source_no, ahead.place.row) == (row.source_no, row.row):
-            yield ahead
-            ahead = next(sent, None)
+    for row in spool.beside(sent):
+        if isinstance(row, Result):
+            yield row
         else:
             place = Place(sources[row.source_no], row.source_no, row.row)
             yield Result(place, row.identity, row.outcome, row.connection_id)
