@@ -280,6 +280,22 @@ def test_a_listing_that_is_no_array_of_connections_is_never_taken_for_a_whole_on
     assert not answer.ok
 
 
+@pytest.mark.parametrize("cut", range(1, len(KEY)))
+def test_a_listing_with_the_key_in_it_is_not_believed_wherever_its_parts_meet(cut: int) -> None:
+    """Sent in two parts, of which neither has the key: only together they have."""
+    said = b'[{"id": "c-1", "name": "' + KEY.encode() + b'"}]'
+    at = said.index(KEY.encode()) + cut
+    first, second, end = (b"%x\r\n%s\r\n" % (len(part), part) for part in (said[:at], said[at:], b""))
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    taken: list[Connection] = []
+
+    answer, _ = against(
+        after_reading(head + first, second + end, gap_s=0.05), lambda client: client.listing(taken.extend)
+    )
+
+    assert (answer.fate, answer.value, taken) == (Fate.LOST, None, [])
+
+
 def test_a_listing_that_breaks_off_is_lost() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     part = b"[" + ONE + b","
@@ -306,6 +322,37 @@ def test_credentials_that_the_server_quotes_are_withheld(sandbox: Sandbox) -> No
     assert {issue.text for issue in answer.problem.issues} == {WITHHELD}
     for secret in (ACCESS, REFRESH, sandbox.api_key):
         assert secret not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        (ACCESS, "(withheld)"),  # of the row before: it reads as a name, and only that it was sent tells what it is
+        (REFRESH[:8], "(withheld)"),
+        ("ghp_fakeFAKE0123456789fakeFAKE012345", "(withheld)"),  # of nobody we know: it has the shape of a token
+        ("4f5e6d7c8b9a0f1e", "(withheld)"),
+        ("workspace", "workspace"),
+        ("customer-12", "customer-12"),
+    ],
+)
+def test_a_word_of_another_rows_credential_is_blotted(quoted: str, shown: str) -> None:
+    """A server that mixes two rows up names a credential that is not this row's."""
+    said = response(400, {"detail": f"The value {quoted} is in use."})
+    other = body(Identity("hubspot", "acme", "bob"), access="fake-other-value-2")
+    other = Body(other.json.replace(REFRESH.encode(), b"fake-second-value-2"))
+
+    async def refuse(server: Server, peer: Peer) -> None:
+        while True:
+            await server.read(peer)
+            await peer.send(said)
+
+    async def talk(client: ConnectionsClient) -> Answer[Connection]:
+        await client.generate(body())
+        return await client.generate(other)
+
+    answer, _ = against(refuse, talk)
+
+    assert answer.problem.text == f"The value {shown} is in use."
 
 
 def test_the_key_that_the_server_quotes_is_withheld() -> None:
