@@ -169,6 +169,23 @@ def test_a_long_value_that_a_page_repeats_is_never_there_as_often(
     assert dictionary or "expands to more than 250 times its size" in said
 
 
+@pytest.mark.parametrize("limit", [64 * 1024, 64 * MIB], ids=["written out", "in the dictionary"])
+@pytest.mark.parametrize("at", [0, 30_000, 59_999], ids=["first", "in the middle", "last"])
+def test_the_rows_of_a_batch_are_as_few_as_the_longest_value_wants(tmp_path: Path, at: int, limit: int) -> None:
+    """A megabyte in one row of 60,000, behind a dictionary of short values and in another row group than the first."""
+    values = [f"fake-value-{n}" for n in range(60_000)]
+    values[at] = "x" * MIB
+    table = pa.table({"id": [str(n) for n in range(60_000)], "long": values})
+    pq.write_table(table, tmp_path / "b.parquet", dictionary_pagesize_limit=limit, row_group_size=25_000)
+
+    (source,) = open_sources([str(tmp_path / "b.parquet")], tmp_path)
+
+    assert {len(chunk.rows) for chunk in source.chunks()} <= set(range(1, 17))
+    assert next(source.chunks()).rows == range(1, 17)
+    pq.write_table(table.slice(0, 20_000).set_column(1, "long", [["short"] * 20_000]), tmp_path / "b.parquet")
+    assert next(source.chunks()).rows == range(1, 5_001)
+
+
 def test_rows_that_differ_in_a_number_are_no_bomb(tmp_path: Path) -> None:
     """What compresses best of all that is honest: numbered refs, and one key for all."""
     rows = b"".join(b"stripe,g%d,u%d,fake-key-of-the-whole-company-1234567890\n" % (n, n) for n in range(300_000))

@@ -39,6 +39,7 @@ class ParquetSource:
     def __init__(self, name: str, path: Location) -> None:
         self.name = name
         self._path = path
+        self._known_rows: tuple[Hashable, int] | None = None
 
     def columns(self) -> list[str]:
         """The names of the top-level columns; a struct is one column, and its cells are dicts."""
@@ -49,7 +50,10 @@ class ParquetSource:
         """All rows, at most `size` at a time. Raises SourceError where the rest is damaged or no Python value."""
         row = 1
         with self._opened() as (file, stream):
-            rows = self._rows_at_once(file, stream)
+            content = self.stamp()
+            if self._known_rows is None or self._known_rows[0] != content:  # another pass need not look again
+                self._known_rows = content, self._rows_at_once(file, stream)
+            rows = self._known_rows[1]
             batches = file.iter_batches(batch_size=min(size, rows))
             while (batch := self._next(batches, row)) is not None:
                 columns = {name: self._cells(batch, name, row) for name in batch.schema.names}
@@ -79,18 +83,30 @@ class ParquetSource:
 
     def _rows_at_once(self, file: Any, stream: Any) -> int:
         """How many rows may be decoded together, by the longest value there is. Raises SourceError for a bomb."""
-        longest = 0
         suspects = self._columns_with_room_for_long_values(file.metadata)
-        # as dictionaries: a value that is repeated is there once, and nothing is made of the others
-        probe = pq.ParquetFile(
-            stream, metadata=file.metadata, read_dictionary=list(suspects), buffer_size=BUFFER_BYTES, pre_buffer=False
-        )
+        longest = self._longest_of_dictionaries(file.metadata, stream, list(suspects))
         for name, expanded in suspects.items():
             rows = PROBED_ROWS if expanded <= PROBED_BYTES else 256
             with suppress(pa.ArrowException, OSError):  # what is damaged is told with its row, once it is reached
-                for batch in probe.iter_batches(batch_size=rows, columns=[name]):
-                    longest = max(longest, *(_longest(leaf) for array in batch.columns for leaf in _leaves(array)), 0)
-        return CHUNK_ROWS if longest < LONG_BYTES else max(1, AT_ONCE_BYTES // longest)
+                for batch in file.iter_batches(batch_size=min(rows, _rows_of(longest)), columns=[name]):
+                    longest = max(longest, _longest_of(batch))
+        return CHUNK_ROWS if longest < LONG_BYTES else _rows_of(longest)
+
+    def _longest_of_dictionaries(self, metadata: Any, stream: Any, names: list[str]) -> int:
+        """Bytes of the longest value that may be repeated: a row group has it once, before its first row.
+
+        Every other value is there as often as it is meant, and so takes no more memory than the file says.
+        """
+        probe = pq.ParquetFile(
+            stream, metadata=metadata, read_dictionary=names, buffer_size=BUFFER_BYTES, pre_buffer=False
+        )
+        longest = 0
+        for group in range(metadata.num_row_groups):
+            for name in names:
+                with suppress(pa.ArrowException, OSError):
+                    first = next(probe.iter_batches(batch_size=1, row_groups=[group], columns=[name]), None)
+                    longest = max(longest, _longest_of(first)) if first is not None else longest
+        return longest
 
     def _columns_with_room_for_long_values(self, metadata: Any) -> dict[str, int]:
         """Column -> the bytes that the largest row group of it says it expands to."""
@@ -147,6 +163,16 @@ def _leaves(array: Any) -> Iterator[Any]:
         yield from _leaves(array.dictionary)
     else:
         yield array
+
+
+def _rows_of(longest: int) -> int:
+    """How many rows may be decoded together where one value may be so long."""
+    return max(1, AT_ONCE_BYTES // max(longest, 1))
+
+
+def _longest_of(batch: Any) -> int:
+    """Bytes of the longest value of a batch, and of the dictionaries of its columns."""
+    return max((_longest(leaf) for array in batch.columns for leaf in _leaves(array)), default=0)
 
 
 def _longest(array: Any) -> int:
