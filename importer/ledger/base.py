@@ -2,6 +2,8 @@
 
 A ledger is written to by values: each says one thing that happened, and `apply` puts a batch of them on disk, all or
 nothing. A batch costs one commit, which is what makes an intent before every request affordable.
+
+What is made once a row is a NamedTuple: a frozen dataclass of thirteen fields takes five times as long to make.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
