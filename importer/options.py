@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from importer.config import Config, load_config
 from importer.errors import ConfigError
 
 if TYPE_CHECKING:
+    from importer.config import Config
     from importer.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -139,7 +139,7 @@ def console_of(*, as_json: bool = False, quiet: bool = False, only_log: bool = F
     return Console(as_json=as_json, quiet=quiet or only_log, errors=not only_log)
 
 
-def warn(console: "Console", config: Config, sources: Sequence[str] = ()) -> None:
+def warn(console: "Console", config: "Config", sources: Sequence[str] = ()) -> None:
     """Say what others on this machine can see or change of this command; `sources` are those that were typed."""
     from importer.exposures import exposures
 
@@ -156,8 +156,10 @@ def ask(what: str, yes: bool) -> None:
     click.confirm(f"{what} Go on?", abort=True, err=True)
 
 
-def config_of(given: dict[str, Any]) -> Config:
+def config_of(given: dict[str, Any]) -> "Config":
     """The settings of a command: flags over environment over file. Paths in flags start from the working directory."""
+    from importer.config import load_config  # which --help does not need
+
     here = Path.cwd()
     ledger = given.get("ledger") and _from_here(given["ledger"])
     report_dir = given.get("report_dir")
