@@ -294,7 +294,7 @@ def large(world: World) -> str:
 
 @pytest.mark.parametrize("layer", ["importer.sources.parquet:ParquetSource.chunks", LAYERS["the mapping"]])
 def test_a_crash_in_the_process_that_reads_shows_no_value(world: World, layer: str) -> None:
-    tried = world.run("run", large(world), *LOG, tamper=f"crash:{layer}")
+    tried = world.run("run", large(world), *LOG, tamper=f"crash there:{layer}")
     assert world.leaks(tried) == {}
     assert tried.exit_code == 1
     assert b"KeyError" in tried.err

@@ -1,6 +1,7 @@
 """Inputs that lie in memory, and random bytes taken apart into the pieces that a parser wants."""
 
 import io
+import os
 from pathlib import Path
 
 
@@ -18,6 +19,9 @@ class Held:
 
     def is_file(self) -> bool:
         return True
+
+    def stat(self) -> os.stat_result:
+        return os.stat_result((0, id(self), 0, 1, 0, 0, len(self._content), 0, 0, 0))
 
     def open(self, _mode: str = "rb") -> io.BufferedReader:
         return io.BufferedReader(io.BytesIO(self._content))

@@ -1,5 +1,7 @@
 """Breaks one function of importer in a process of the tests, as CANARY_TAMPER says: `crash:MODULE:NAME` or a leak.
 
+`crash there:…` breaks it only in the process that reads for a run, and not in the run itself, which reads too.
+
 Python imports this module when it starts. A crash cannot be caused from outside in each layer, nor a leak at all, and
 only a leak that is found shows that the search finds leaks.
 """
@@ -87,6 +89,9 @@ LEAKS = {
 
 if TAMPER.startswith("crash:"):
     crash(*TAMPER.split(":")[1:])
+elif TAMPER.startswith("crash there:"):
+    if "-P" in sys.orig_argv:  # the process that the run starts
+        crash(*TAMPER.split(":")[1:])
 elif TAMPER.startswith("leak:"):
     leak(TAMPER.partition(":")[2])
 elif TAMPER == "no redaction":
