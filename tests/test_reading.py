@@ -65,13 +65,16 @@ def task(large: Path) -> Task:
     return task_of(large)
 
 
-@pytest.fixture(params=["alone", "shared"])
+@pytest.fixture
 def reader(large: Path, request: pytest.FixtureRequest) -> Iterator[ReaderProcess]:
-    """The process, and with a part of the first pass prepared here."""
+    """The process; for a test that is marked SHARED also with a part of the first pass prepared here."""
     with closing(ReaderProcess(config_of(large))) as process:
-        if request.param == "shared":
+        if getattr(request, "param", "alone") == "shared":
             process.share_with(Preparer(open_inputs(config_of(large))))
         yield process
+
+
+SHARED = pytest.mark.parametrize("reader", ["alone", "shared"], indirect=True)
 
 
 def told(chunks: Iterator[PreparedChunk]) -> list[Any]:
@@ -85,6 +88,7 @@ def told(chunks: Iterator[PreparedChunk]) -> list[Any]:
 # The same rows
 
 
+@SHARED
 def test_a_pass_gives_what_one_in_this_process_gives(large: Path, task: Task, reader: ReaderProcess) -> None:
     here = Preparer(open_inputs(config_of(large)))
     bodies = iter([True, True, True, False, False, False, False, False])
@@ -96,6 +100,7 @@ def test_a_pass_gives_what_one_in_this_process_gives(large: Path, task: Task, re
     assert list(reader.notes) == list(here.notes)
 
 
+@SHARED
 @pytest.mark.parametrize("rows", [1, 5_000, 5_001])
 def test_a_pass_over_the_first_rows_gives_these(large: Path, task: Task, reader: ReaderProcess, rows: int) -> None:
     here = Preparer(open_inputs(config_of(large)))
@@ -103,10 +108,14 @@ def test_a_pass_over_the_first_rows_gives_these(large: Path, task: Task, reader:
     assert told(reader.chunks(task, rows, lambda: False)) == told(here.chunks(task, rows, lambda: False))
 
 
+SOME, MOST = {1, 4_999, 5_001, 10_999}, set(range(1, ROWS + 1)) - {8, 5_008, 10_008}
+
+
 @pytest.mark.parametrize(
-    "wanted",
-    [{1, 4_999, 5_001, 10_999}, {10_999}, {1}, {6_000, 6_001}, set(), set(range(1, ROWS + 1)) - {8, 5_008, 10_008}],
-    ids=lambda rows: f"{len(rows)} rows",
+    ("reader", "wanted"),
+    [*(("alone", rows) for rows in (SOME, {10_999}, {1}, {6_000, 6_001}, set(), MOST)), ("shared", SOME)],
+    indirect=["reader"],
+    ids=lambda given: given if isinstance(given, str) else f"{len(given)} rows",
 )
 def test_the_second_pass_gives_the_wanted_rows_with_their_bodies(
     large: Path, task: Task, reader: ReaderProcess, wanted: set[int]
@@ -300,6 +309,7 @@ def test_without_room_for_a_process_the_rows_are_prepared_here(
 # What may become of it
 
 
+@SHARED
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_a_process_that_is_killed_is_one_line(task: Task, reader: ReaderProcess, when: str) -> None:
     chunks = reader.chunks(task, None, lambda: False)
