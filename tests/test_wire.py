@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,46 @@ def _values(document: Any) -> list[Any]:
     if isinstance(document, list):
         return [found for value in document for found in _values(value)]
     return [document]
+
+
+ID = "3f2b8c1d-9a4e-4d6f-8b7a-5c0e1f2d3b4a"
+OTHER = "e1d0c9b8-a7f6-4e5d-9c3b-2a1f0e8d7c6b"
+
+
+@pytest.mark.parametrize(
+    ("key", "is_repeated"),
+    [
+        (ID, True),
+        (ID.upper(), True),
+        (ID.replace("-", ""), True),
+        (f"fake-{ID[9:23]}-key", True),  # twelve digits, dashes between them
+        (f"fake-{ID[24:]}", True),
+        (f"fake-{ID[25:]}", False),  # eleven
+        (f"{ID[:8]}{OTHER[8:]}", False),
+        (f"{OTHER[:8]}-a7f6-4d6f-8b3b-{OTHER[24:]}", False),  # the same version, variant and more: two UUIDs may
+        ("fake-key", False),
+    ],
+)
+def test_a_uuid_repeats_a_credential_from_twelve_digits_on(key: str, is_repeated: bool) -> None:
+    """Fewer are chance: one row in 800,000 shares eight characters with the id that it gets, if its key is a UUID."""
+    body = body_of(GenerateRequest.model_validate({**REFS, "api_key": key, "auth_scheme": AuthScheme.API_KEY}))
+
+    assert body.is_repeated_in(ID) == is_repeated
+
+
+@given(st.uuids(version=4), st.uuids(version=4), st.data())
+def test_wherever_twelve_digits_of_a_key_stand_in_an_id_they_are_found(
+    key: uuid.UUID, made: uuid.UUID, data: st.DataObject
+) -> None:
+    of_key, at = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 20))
+    digits = made.hex[:at] + key.hex[of_key : of_key + 12] + made.hex[at + 12 :]
+    body = body_of(GenerateRequest.model_validate({**REFS, "api_key": str(key), "auth_scheme": AuthScheme.API_KEY}))
+
+    assert body.is_repeated_in(str(uuid.UUID(digits)))
+
+
+def test_what_an_id_may_be_made_of_is_no_credential() -> None:
+    """A workspace, a user name or metadata that the server builds its ids from."""
+    request = {**REFS, "api_key": "fake-key", "auth_scheme": AuthScheme.API_KEY, "provider_workspace_ref": ID}
+
+    assert not body_of(GenerateRequest.model_validate(request)).is_repeated_in(ID)
