@@ -5,6 +5,7 @@ Heavy imports happen inside a verb, after the second process has been started, w
 
 import gc
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,17 +40,8 @@ def plan(**given: Any) -> int:
     config = config_of(given)
     reader = start_reading(config)
     from importer.commands import plan as plan_
-    from importer.runner import RunOptions
 
-    _share_the_process()
-    console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
-    warn(console, config, given["source"])
-    how = RunOptions(
-        only=given["only"],
-        rows=given["rows"],
-        checks="online" if given["online"] else given["checks"],
-        strict=given["strict"],
-    )
+    how, console = _begun(config, given, checks="online" if given["online"] else given["checks"])
     found = plan_(config, how, console, reader=reader)
     left_out = ("plan", "--json", "--quiet", "--online")
     command = ["importer", "run", *[word for word in typed() if word not in left_out]]
@@ -82,24 +74,23 @@ def run(**given: Any) -> int:
     config = config_of(given)
     reader = None if given["rehearse"] else start_reading(config)  # it loads what it needs while this process does
     from importer.commands import run as run_
-    from importer.runner import RunOptions
 
-    _share_the_process()
-    console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
-    warn(console, config, given["source"])
-    how = RunOptions(
-        only=given["only"],
-        rows=given["rows"],
-        checks=given["checks"],
-        strict=given["strict"],
-        yes=given["yes"],
-        max_runtime_s=given["max_runtime"],
-    )
+    how, console = _begun(config, given, checks=given["checks"], yes=given["yes"], max_runtime_s=given["max_runtime"])
     if given["rehearse"]:
         return _rehearse(config, how, console)
     summary = run_(config, how, console, reader=reader)
     console.summary(summary, report=shown(config.report_dir / "errors.csv"), command=["importer", *typed()])
     return summary.exit_code
+
+
+def _begun(config: "Config", given: Mapping[str, Any], **more: Any) -> "tuple[RunOptions, Console]":
+    """What a command line says of how to plan or to run, and where that is told; warnings come first."""
+    from importer.runner import RunOptions
+
+    _share_the_process()
+    console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
+    warn(console, config, given["source"])
+    return RunOptions(only=given["only"], rows=given["rows"], strict=given["strict"], **more), console
 
 
 def _rehearse(config: "Config", how: "RunOptions", console: "Console") -> int:

@@ -77,7 +77,7 @@ class LedgerContract:
 
     @pytest.fixture
     def opener(self) -> Callable[[], Ledger]:
-        raise NotImplementedError
+        raise NotImplementedError  # whoever inherits the contract gives it
 
     @pytest.fixture
     def opened(self, opener: Callable[[], Ledger]) -> Iterator[Ledger]:

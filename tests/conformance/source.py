@@ -30,7 +30,7 @@ class SourceContract:
 
     def holding(self, folder: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Source:
         """A source made in `folder` that holds these rows of text."""
-        raise NotImplementedError
+        raise NotImplementedError  # whoever inherits the contract gives it
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Source:

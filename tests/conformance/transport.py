@@ -186,7 +186,7 @@ class TransportContract:
 
     def transport(self, *, connections: int = 4, timeout_s: float = PATIENT_S) -> httpx.AsyncBaseTransport:
         """The transport under test."""
-        raise NotImplementedError
+        raise NotImplementedError  # whoever inherits the contract gives it
 
     def run(
         self, behave: Behave, talk: Callable[[httpx.AsyncClient, Server], Awaitable[Any]], **options: Any
