@@ -213,15 +213,15 @@ OTHER = "e1d0c9b8-a7f6-4e5d-9c3b-2a1f0e8d7c6b"
         (ID, True),
         (ID.upper(), True),
         (ID.replace("-", ""), True),
-        (f"fake-{ID[9:23]}-key", True),  # twelve digits, dashes between them
-        (f"fake-{ID[24:]}", True),
-        (f"fake-{ID[25:]}", False),  # eleven
+        (f"fake{ID[13:25]}key", True),  # twelve characters, three of them dashes
+        (f"fake-key-{ID[27:]}", True),
+        (f"fake-key-{ID[28:]}", False),  # eight
         (f"{ID[:8]}{OTHER[8:]}", False),
         (f"{OTHER[:8]}-a7f6-4d6f-8b3b-{OTHER[24:]}", False),  # the same version, variant and more: two UUIDs may
         ("fake-key", False),
     ],
 )
-def test_a_uuid_repeats_a_credential_from_twelve_digits_on(key: str, is_repeated: bool) -> None:
+def test_a_uuid_repeats_a_credential_from_nine_digits_on(key: str, is_repeated: bool) -> None:
     """Fewer are chance: one row in 800,000 shares eight characters with the id that it gets, if its key is a UUID."""
     body = body_of(GenerateRequest.model_validate({**REFS, "api_key": key, "auth_scheme": AuthScheme.API_KEY}))
 
@@ -229,11 +229,11 @@ def test_a_uuid_repeats_a_credential_from_twelve_digits_on(key: str, is_repeated
 
 
 @given(st.uuids(version=4), st.uuids(version=4), st.data())
-def test_wherever_twelve_digits_of_a_key_stand_in_an_id_they_are_found(
+def test_wherever_nine_digits_of_a_key_stand_in_an_id_they_are_found(
     key: uuid.UUID, made: uuid.UUID, data: st.DataObject
 ) -> None:
-    of_key, at = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 20))
-    digits = made.hex[:at] + key.hex[of_key : of_key + 12] + made.hex[at + 12 :]
+    of_key, at = data.draw(st.integers(0, 23)), data.draw(st.integers(0, 23))
+    digits = made.hex[:at] + key.hex[of_key : of_key + 9] + made.hex[at + 9 :]
     body = body_of(GenerateRequest.model_validate({**REFS, "api_key": str(key), "auth_scheme": AuthScheme.API_KEY}))
 
     assert body.is_repeated_in(str(uuid.UUID(digits)))

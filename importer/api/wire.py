@@ -80,7 +80,7 @@ class Body:
         if _UUID.fullmatch(connection_id):
             digits = connection_id.replace("-", "")
             body = self.json.replace(b"-", b"").lower()
-            half = _DIGITS // 2  # of so many in a row, one half at least lies between two of these places
+            half = (_DIGITS + 1) // 2  # of so many in a row, one half at least lies between two of these places
             if not any(digits[at : at + half].encode() in body for at in range(0, 32 - half + 1, half)):
                 return False
             runs = [digits[at : at + _DIGITS] for at in range(32 - _DIGITS + 1)]
@@ -105,7 +105,8 @@ def _decoded(connection_id: str) -> Iterator[bytes]:
         yield base64.b64decode(part + b"=" * (-len(part) % 4))
 
 
-_DIGITS = 12
+_DIGITS = 9
+"""Of twelve characters in a row of a UUID three may be dashes: so many digits make sure that no twelve are shown."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BASE64 = bytes.maketrans(b"-_", b"+/")
