@@ -8,7 +8,7 @@ import asyncio
 import json
 import ssl
 import sys
-from itertools import count
+import uuid
 
 from aiohttp import web
 
@@ -21,7 +21,6 @@ _PROVIDERS = {
         "metadata": {"input": [{"name": "workspace"}]},
     }
 }
-_NUMBERS = count(1)
 _FILLER = "x" * 400
 
 
@@ -30,7 +29,7 @@ def _connection(raw: bytes) -> bytes:
     sent = json.loads(raw)
     about = {"projectId": "benchmark", "createTime": "2030-01-31T12:00:00Z", "updateTime": "2030-01-31T12:00:00Z"}
     connection = about | {
-        "id": f"00000000-0000-4000-8000-{next(_NUMBERS):012}",
+        "id": str(uuid.uuid4()),
         "provider": sent["provider"],
         "group": {"groupRef": sent["groupRef"], "groupName": sent.get("groupName", "")} | about,
         "consumer": {"consumerRef": sent["consumerRef"], "consumerName": ""} | about,

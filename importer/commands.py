@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from importer import event_loop
 from importer.api.client import ConnectionsClient
 from importer.api.key import ApiKey
 from importer.api.trust import check_ca_file
@@ -161,7 +162,7 @@ def _run(
     with ExitStack() as held:
         inputs, preparing = _opened(config, reader, held)
         ledger = held.enter_context(_locked(config))
-        return asyncio.run(go(inputs, ledger, held.enter_context(closing(Spool()))))
+        return event_loop.run(go(inputs, ledger, held.enter_context(closing(Spool()))))
 
 
 def _opened(config: Config, reader: ReaderProcess | None, held: ExitStack) -> tuple[Inputs, ReaderProcess | None]:

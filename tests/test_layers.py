@@ -12,7 +12,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("bulk", "errors", "records", "outcomes", "redaction", "clock", "notes", "pace", "catalog.names", "catalog.quirks"),
     ("fields", "private", "scratch", "values", "catalog.workspace", "online", "timeline", "crash", "logs", "api.trust"),
     ("config", "presets", "sources", "api.key", "api.models", "api.problems", "api.transport", "ledger", "sandbox"),
-    ("freshness", "exposures", "metrics", "notify"),
+    ("event_loop", "freshness", "exposures", "metrics", "notify"),
     ("keys", "api.listing", "api.wire", "mapping", "pacing", "spool"),
     ("api.client", "retry", "decide", "catalog", "inputs"),
     ("existing", "jobs", "preparing", "summary"),
