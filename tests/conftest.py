@@ -24,6 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="The crash tests with 3,000 rows and five seeds.")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: a quarter of the time a test waits for a command or for its own clock."""
+    return (os.cpu_count() or 1) + 1
+
+
 class MovedClock(Clock):
     """A clock on which sleeping is the only thing that takes time; `late_s` is how much later a sleep ends."""
 
