@@ -222,7 +222,7 @@ class Check:
         # branch whose first letter does not fit is never entered, which is five times as fast
         begin = [rule for rule in rules if not rule.marks]
         self._begin = re.compile("|".join(rule.pattern for rule in begin), re.DOTALL)
-        self._begin_by_name = re.compile("|".join(f"(?P<{rule.name}>{rule.pattern})" for rule in begin), re.DOTALL)
+        self._begin_by_name = "|".join(f"(?P<{rule.name}>{rule.pattern})" for rule in begin)  # compiled when asked
         self._marked = [(rule.marks, re.compile(rule.pattern, re.DOTALL), rule.fault) for rule in rules if rule.marks]
         self._marks = tuple(chain.from_iterable(rule.marks for rule in rules))
         self._printable = kind in ISSUED
@@ -238,7 +238,7 @@ class Check:
 
     def fault(self, text: str) -> Fault | None:
         """What is wrong with one text."""
-        if self._begin.match(text) and (begin := self._begin_by_name.match(text)):
+        if self._begin.match(text) and (begin := re.match(self._begin_by_name, text, re.DOTALL)):
             return self._by_name[begin.lastgroup or ""]
         for marks, pattern, fault in self._marked:
             if any(mark in text for mark in marks) and pattern.match(text):

@@ -17,7 +17,7 @@ from importer.mapping.ciphertext import fault_of, names_ciphertext
 from importer.mapping.dates import EXPIRES, EXPIRES_IN, DateReader, Untimed, durations, ends, epochs_or_durations
 from importer.mapping.decrypt import Decryptor
 from importer.mapping.header import Header
-from importer.mapping.json_cells import finder, parsed
+from importer.mapping.json_cells import parsed
 from importer.mapping.lists import list_reader, struct_reader, texts_or_lists
 from importer.mapping.refs import names, providers, refs
 from importer.mapping.schemes import read_schemes, scheme_of
@@ -267,6 +267,8 @@ def _fetch(spec: FieldSpec, decryptor: Decryptor | None, header: Header, where: 
     column = header.check(spec.column, where)
     if spec.json is None:
         return lambda cells: cells.opened(column, decryptor)
+    from importer.mapping.json_paths import finder  # most mappings have none
+
     find = finder(spec.json)
     return lambda cells: list(map(find, cells.parsed(column, decryptor)))
 

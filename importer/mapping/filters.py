@@ -5,13 +5,13 @@ They are taken out before anything else of them is read: what their other cells 
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from importer.fields import RowFilter
 from importer.mapping.cells import Fault, as_text, cells_of, is_a_word_for_nothing, is_blank
 from importer.mapping.header import Header
-from importer.mapping.json_cells import finder, parsed
+from importer.mapping.json_cells import parsed
 from importer.notes import Notes
 from importer.sources.base import Chunk
 
@@ -22,6 +22,12 @@ _PLAIN = re.compile(r"(?=.{1,16}\Z)[a-z]+([_-][a-z]+)*")
 """A short word in lower case, as types are named: it may be shown, which no other cell may."""
 
 
+def _finder(path: str) -> Callable[[Any], Any]:
+    from importer.mapping.json_paths import finder  # most mappings have none
+
+    return finder(path)
+
+
 class Filter:
     """A rule about rows, ready to judge chunks. Raises SourceError where its column is not there once."""
 
@@ -29,7 +35,7 @@ class Filter:
         self.called = rule.called
         self.column = header.check(rule.column, "the filter of rows")
         self._rule = rule
-        self._find = finder(rule.json) if rule.json is not None else None
+        self._find = _finder(rule.json) if rule.json is not None else None
 
     def judge(self, cells: Sequence[Any]) -> list[str | None]:
         """For each row the word that it is skipped for, "" where that says nothing, None where the row is kept."""

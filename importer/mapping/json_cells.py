@@ -1,14 +1,8 @@
-"""JSON in a column: each cell parsed once, however many fields look into it."""
+"""JSON in a column: each cell parsed once, however many fields look into it (`json_paths`)."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-import jsonpath
-from jsonpath.selectors import NameSelector
-from jsonpath.token import TOKEN_DDOT
-
-from importer.errors import ConfigError
 from importer.mapping.cells import Fault, is_blank, is_python_repr
 from importer.mapping.ciphertext import encrypted_json, not_plain
 from importer.outcomes import Code
@@ -18,38 +12,9 @@ PYTHON_REPR = Fault(
     "this was written by Python's print, with single quotes, and is not JSON",
     "Export the column with json.dumps.",
 )
-_BROKEN = Fault(
+BROKEN = Fault(
     Code.BAD_JSON, "this is not valid JSON", 'Check the column, and that it is not cut off; e.g. {"workspace": "acme"}.'
 )
-
-
-_LONGEST_PATH = 500
-"""Characters of a JSONPath: the parser is recursive, and no path to one value is as long."""
-
-
-class _Paths(jsonpath.JSONPathEnvironment):
-    """JSONPath by its RFC, without what takes a time that no cell should cost.
-
-    `match` and `search` take a regex, of which some try for ever on a cell of a hundred characters; each `..` visits
-    all that the one before has found.
-    """
-
-    def setup_function_extensions(self) -> None:
-        """All functions of the RFC but these two."""
-        super().setup_function_extensions()
-        for name in ("match", "search"):
-            del self.function_extensions[name]
-
-    def compile(self, path: str) -> Any:
-        """A query. Raises JSONPathError."""
-        if len(path) > _LONGEST_PATH:
-            raise jsonpath.JSONPathError(f"it has more than {_LONGEST_PATH} characters")
-        if sum(token.kind == TOKEN_DDOT for token in self.lexer.tokenize(path)) > 1:
-            raise jsonpath.JSONPathError("it has more than one ..")
-        return super().compile(path)
-
-
-_PATHS = _Paths(strict=True)  # the library's own additions to the RFC have regexes, too
 
 
 def parsed(cell: Any) -> Any:
@@ -60,7 +25,7 @@ def parsed(cell: Any) -> Any:
     if isinstance(value, dict):
         return encrypted_json(value) or value
     is_json = isinstance(cell, str | list) or isinstance(value, Fault)
-    return value if is_json else _BROKEN
+    return value if is_json else BROKEN
 
 
 def _loaded(text: str) -> Any:
@@ -69,7 +34,7 @@ def _loaded(text: str) -> Any:
         # an object that was made text twice, as a JSON column over an older text column holds it
         return loads(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
     except (ValueError, RecursionError):
-        return PYTHON_REPR if is_python_repr(text) else not_plain(text) or _BROKEN
+        return PYTHON_REPR if is_python_repr(text) else not_plain(text) or BROKEN
 
 
 def loads(text: str) -> Any:
@@ -78,48 +43,3 @@ def loads(text: str) -> Any:
     if "\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()
     return value
-
-
-def finder(path: str) -> Callable[[Any], Any]:
-    """What finds the one value that a JSONPath (RFC 9535) addresses: None where nothing matches. Raises ConfigError."""
-    try:
-        query = _PATHS.compile(path)
-    except jsonpath.JSONPathError as error:
-        reason = str(error.args[0]).partition("\n")[0]  # str(error) fails itself where the path is empty
-        raise ConfigError(
-            f"{path[:80]!r} is no JSONPath: {reason}", hint='Write it like json = "$.token.refresh_token".'
-        ) from None
-    names = _names(query)
-
-    def walk(value: Any) -> Any:
-        for name in names or ():
-            value = value.get(name) if isinstance(value, dict) else None
-        return value
-
-    def find(value: Any) -> Any:
-        try:
-            matches = query.findall(value) if isinstance(value, dict | list) else []
-        except (jsonpath.JSONPathError, RecursionError):  # nested too deeply for a path with ..
-            return _BROKEN
-        if len(matches) > 1:
-            return Fault(
-                Code.BAD_JSON, f"{path} matches {len(matches)} values here", "Write a path to exactly one value."
-            )
-        return matches[0] if matches else None
-
-    def find_or_pass(value: Any) -> Any:
-        if value is None or isinstance(value, Fault):
-            return value
-        return walk(value) if names is not None else find(value)
-
-    return find_or_pass
-
-
-def _names(query: Any) -> list[str] | None:
-    """The names of a plain path such as $.a.b, which is nearly every one; None for any other.
-
-    Such a path is walked here: the library takes 11 to 20 µs for a cell, half of what all else costs for the row.
-    """
-    selectors = [s for segment in getattr(query, "segments", ()) for s in segment.selectors]
-    plain = isinstance(query, jsonpath.JSONPath) and query.singular_query()
-    return [s.name for s in selectors] if plain and all(isinstance(s, NameSelector) for s in selectors) else None

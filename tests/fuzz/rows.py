@@ -17,7 +17,8 @@ from importer.mapping.cells import Fault, trimmed
 from importer.mapping.ciphers import FAILURES, SCHEMES
 from importer.mapping.ciphertext import Check, Kind
 from importer.mapping.dates import YEARS, DateReader, durations, epochs_or_durations
-from importer.mapping.json_cells import finder, parsed
+from importer.mapping.json_cells import parsed
+from importer.mapping.json_paths import finder
 from importer.mapping.lists import list_reader, struct_reader
 from importer.presets import fitting
 from importer.sources.base import Chunk, Source
