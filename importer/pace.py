@@ -5,9 +5,12 @@ Two of them: the rate one is given, and the rate that is found out where nobody 
 
 import math
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 UNLIMITED = math.inf
+
+_STEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class AdaptiveRate:
         least = (self.overshoot if far else self.back) * pace.rate
         if pace.good is None:
             allowed = 0.0  # most of the time it was asked for far less than the limit
+        elif seen.hold_s:
+            allowed = max(allowed, self._shown(pace, pace.good, seen))
         below = 1.0 if seen.hold_s else self.below
         good = max(self.least, below * min(pace.rate, max(least, allowed)))
         return replace(
@@ -177,6 +182,17 @@ class AdaptiveRate:
             latency=Latency(pace.latency.floor_s),
             best=self._best(pace),
         )
+
+    def _shown(self, pace: Pace, good: float, seen: Seen) -> float:
+        """What a server that makes everybody wait allows at least, as the last seconds before its refusal show.
+
+        In each of them it accepted what was asked for: its pace, and a burst at the most. All the time since the hold
+        says too little where the pace was far below the limit in most of it, for the burst was full then.
+        """
+        burst = self.burst_s * max(good, pace.best or 0.0) * min(1.0, max(pace.hold_s, seen.hold_s))
+        steps = int(max(pace.quiet_s - seen.latency_s, 0.0) / _STEP_S)
+        asked = accumulate(self._rate_at(pace, good, pace.quiet_s - n * _STEP_S) * _STEP_S for n in range(steps))
+        return max(((accepted - burst) / (n * _STEP_S) for n, accepted in enumerate(asked, 1)), default=0.0)
 
     def _best(self, pace: Pace) -> float | None:
         """The best pace that held, after a refusal: it is forgotten where going back to it was refused at once."""
@@ -200,23 +216,31 @@ class AdaptiveRate:
     def _risen(self, pace: Pace, used_s: float) -> Pace:
         if pace.good is None:
             return replace(pace, rate=min(self.most, float(pace.rate * self.growth**used_s)))
-        rising_s = pace.quiet_s - self._rest_s(pace, pace.good)
-        rise = self.creep * pace.quiet_s
-        if rising_s > 0:
-            rise += 0.02 * math.expm1(min(rising_s, 20.0))
-        rate = min(self.most, pace.good * (1 + rise))
-        if rise >= 1.0 and pace.best is not None and pace.best > rate:
+        rate = min(self.most, self._rate_at(pace, pace.good, pace.quiet_s))
+        if pace.best is not None and 2 * pace.good <= rate < pace.best:
             return replace(pace, rate=pace.best, good=pace.best, settled=True, quiet_s=0.0, accepted=0)
         return replace(pace, rate=rate)
+
+    def _rate_at(self, pace: Pace, good: float, quiet_s: float) -> float:
+        """The pace so many seconds after the last step back: a rest in which it creeps, then up, slowly at first."""
+        rising_s = quiet_s - self._rest_s(pace, good)
+        rise = self.creep * quiet_s
+        if rising_s > 0:
+            rise += 0.02 * math.expm1(min(rising_s, 20.0))
+        return good * (1 + rise)
 
     def _rest_s(self, pace: Pace, good: float) -> float:
         """Seconds at the pace that holds, before it rises again: what that costs must be little beside what it may win.
 
         It costs a refused request at least, which should be one of many. Where it makes everybody wait, it costs the
-        more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 3 s
-        of rest, at 120/s it is worth 29.
+        more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 5 s
+        of rest, at 120/s it is worth 48; and 3 s where a faster pace has held before, which probably comes back.
         """
-        return 1.0 + min(10.0, 40 / good) + (pace.hold_s * min(30.0, good**2 / 500) if pace.settled else 0.0)
+        rest_s = 1.0 + min(10.0, 40 / good)
+        if not pace.settled:
+            return rest_s
+        has_fallen = pace.best is not None and good < 0.9 * pace.best
+        return rest_s + pace.hold_s * (3.0 if has_fallen else min(50.0, good**2 / 300))
 
 
 def rate_policy(setting: float | str) -> RatePolicy:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -448,13 +448,21 @@ AT_100 = Pace(100.0, good=100.0, quiet_s=5.0, accepted=500)
         pytest.param(Pace(0.5, good=0.5), replace(REFUSED, accepted=0), 0.5, id="least"),
         # after a hold, what the server gives at once is no part of its pace
         pytest.param(replace(AT_100, hold_s=1.0), REFUSED, 0.98 * (510 - 20) / 5.08, id="without the burst"),
+        # where all have to wait and the pace has risen fast: what the last seconds show, a burst less
+        pytest.param(
+            replace(AT_100, rate=180.0, quiet_s=5.0, accepted=500, hold_s=1.0), replace(REFUSED, hold_s=1.0), 127.531,
+            id="the last seconds",
+        ),
         # a rest, in which it creeps, then up, slowly at first; not while the pace is not used
         pytest.param(replace(AT_100, quiet_s=0.5), USED, 100.12, id="rests"),
         pytest.param(replace(AT_100, quiet_s=2.3), USED, 103.916, id="rises"),
         pytest.param(replace(AT_100, quiet_s=4.3), USED, 139.051, id="rises faster"),
         pytest.param(replace(AT_100, quiet_s=4.3), replace(USED, started=3), 100.0, id="rises only while it is used"),
         pytest.param(replace(AT_100, quiet_s=20.8, hold_s=1.0, settled=True), USED, 104.18, id="costly: a long rest"),
-        pytest.param(replace(AT_100, quiet_s=23.3, hold_s=1.0, settled=True), USED, 117.458, id="rises after it"),
+        pytest.param(replace(AT_100, quiet_s=36.3, hold_s=1.0, settled=True), USED, 115.869, id="rises after it"),
+        pytest.param(
+            replace(AT_100, quiet_s=6.3, hold_s=1.0, settled=True, best=300.0), USED, 114.058, id="fallen: rests less",
+        ),
         pytest.param(replace(AT_100, quiet_s=2.3, hold_s=1.0), USED, 103.916, id="costly, but not settled"),
         # twice the limit is not refused: it has risen, probably to where it was
         pytest.param(replace(AT_100, quiet_s=5.5, best=300.0), USED, 300.0, id="back to the best"),
@@ -636,6 +644,26 @@ def test_it_follows_the_limit_of_a_server_that_makes_everybody_wait_a_second() -
         assert refused(sent, 10) <= 0.01
 
     assert whole >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("rates", "burst", "least"),
+    [
+        pytest.param((120.0, 40.0, 120.0), 5.0, 0.78, id="a small burst"),
+        pytest.param((300.0, 100.0, 300.0), 50.0, 0.86, id="a fast one"),
+        pytest.param((60.0, 50.0, 70.0), 10.0, 0.88, id="small changes"),
+    ],
+)
+def test_it_follows_other_limits_that_make_everybody_wait(rates: Sequence[float], burst: float, least: float) -> None:
+    """What was reached of it before it went by the last seconds, too: 0.73, 0.83 and 0.88."""
+    server, driven, accepted = Limit(rates[0], burst, retry_after_s=1.0), Driven(), 0.0
+    for rate in rates:
+        server.rate = rate
+        sent = driven.send(server, 60)
+        accepted += sum(answer.status == 201 for _, answer in sent)
+        assert refused(sent, 10) <= 0.01
+
+    assert accepted / 60 / sum(rates) >= least
 
 
 @pytest.mark.parametrize("retry_after_s", [1.0, None], ids=["with Retry-After", "without"])
