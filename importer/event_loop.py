@@ -1,7 +1,8 @@
 """An event loop that does a little at a time, so that nothing waits for all answers that came together.
 
 asyncio takes everything that is ready at once. With 64 requests in flight to a quick server that is 64 answers, each
-taken apart, recorded and followed by the next post, before any timer, signal or commit has its turn.
+taken apart, recorded and followed by the next post, before any timer, signal or commit has its turn. Neither asyncio
+nor uvloop has a setting for it; a selector is the part of the loop that decides how much comes at once.
 """
 
 import asyncio

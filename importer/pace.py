@@ -11,6 +11,7 @@ from typing import Protocol
 UNLIMITED = math.inf
 
 _STEP_S = 0.1
+"""Of so many seconds each is the past taken, where a refusal is judged by the last of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,6 @@ _PLAIN = re.compile(r"(?=.{1,16}\Z)[a-z]+([_-][a-z]+)*")
 """A short word in lower case, as types are named: it may be shown, which no other cell may."""
 
 
-def _finder(path: str) -> Callable[[Any], Any]:
-    from importer.mapping.json_paths import finder  # most mappings have none
-
-    return finder(path)
-
-
 class Filter:
     """A rule about rows, ready to judge chunks. Raises SourceError where its column is not there once."""
 
@@ -35,7 +29,11 @@ class Filter:
         self.called = rule.called
         self.column = header.check(rule.column, "the filter of rows")
         self._rule = rule
-        self._find = _finder(rule.json) if rule.json is not None else None
+        self._find: Callable[[Any], Any] | None = None
+        if rule.json is not None:
+            from importer.mapping.json_paths import finder  # most mappings have none
+
+            self._find = finder(rule.json)
 
     def judge(self, cells: Sequence[Any]) -> list[str | None]:
         """For each row the word that it is skipped for, "" where that says nothing, None where the row is kept."""
