@@ -189,7 +189,8 @@ def test_values_keep_their_types_and_what_is_nested_stays(tmp_path: Path) -> Non
 def test_the_wrappers_of_a_mongo_export_come_off(tmp_path: Path) -> None:
     line = (
         '{"_id": {"$oid": "65f0"}, "at": {"$date": 1700000000123}, "iso": {"$date": "2026-01-31T12:00:00Z"},'
-        ' "old": {"$date": {"$numberLong": "-1000"}}, "n": [{"$numberLong": "12"}], "odd": {"$date": "soon"}}'
+        ' "old": {"$date": {"$numberLong": "-1000"}}, "n": [{"$numberLong": "12"}], "odd": {"$date": "soon"},'
+        ' "far": {"$date": 1e99999999}}'
     )
     expected = {
         "_id": "65f0",
@@ -198,6 +199,7 @@ def test_the_wrappers_of_a_mongo_export_come_off(tmp_path: Path) -> None:
         "old": dt.datetime(1969, 12, 31, 23, 59, 59, tzinfo=dt.UTC),
         "n": [12],
         "odd": "soon",
+        "far": Decimal("1e99999999"),  # as an integer it would take minutes
     }
 
     assert rows_of(source_of(tmp_path, line, "t.jsonl")) == [expected]

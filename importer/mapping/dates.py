@@ -205,10 +205,9 @@ def _not_iso(text: str) -> Fault:
 
 def _by_magnitude(number: Any) -> str:
     """The unit of an epoch: today is 1.8e9 s, 1.8e12 ms or 1.8e15 µs."""
-    size = abs(number)
-    if size < 1e11:
+    if -1e11 < number < 1e11:  # not abs(): a Decimal of a hundred million digits overflows in it
         return "epoch_s"
-    return "epoch_ms" if size < 1e14 else "epoch_us"
+    return "epoch_ms" if -1e14 < number < 1e14 else "epoch_us"
 
 
 def _outside(reason: str) -> Fault:
@@ -224,7 +223,9 @@ def _not_a_number(unit: str, _per_s: int) -> Fault:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, Real | Decimal) and not isinstance(cell, bool)
+    if isinstance(cell, Decimal):
+        return not cell.is_nan()  # PostgreSQL's numeric has one, and comparing it raises
+    return isinstance(cell, Real) and not isinstance(cell, bool)
 
 
 def _with_an_offset(text: str) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 DEEPEST = 100
 """Values within values that are taken: whoever looks at a row later does so by recursion."""
 
+_FARTHEST_MS = 1e15
+"""Beyond the years that a datetime has."""
+
 
 def plain_object(row: dict[str, Any], depth: int = 1) -> dict[str, Any]:
     """An object without the wrappers in it: `{"$oid": "65f0"}` is 65f0. Raises RecursionError beyond DEEPEST."""
@@ -35,6 +38,8 @@ def _date(held: Any) -> Any:
     try:
         if isinstance(held, str):
             return datetime.fromisoformat(held)
+        if not -_FARTHEST_MS < held < _FARTHEST_MS:
+            return held  # int() would write the digits of 1e99999999 out
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(held))
     except (ValueError, TypeError, OverflowError):
         return held

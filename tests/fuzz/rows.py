@@ -105,11 +105,13 @@ def dates(content: bytes) -> None:
 
 
 def _number(cell: str | None) -> Any:
-    """A cell as JSON gives numbers."""
-    try:
-        return Decimal(cell) if cell and "." in cell else int(cell or "")
-    except (ValueError, ArithmeticError):
-        return None
+    """A cell as JSON and databases give numbers: without a point a whole one, NaN too."""
+    for kind in (int, Decimal):
+        try:
+            return kind(cell or "")
+        except (ValueError, ArithmeticError):
+            continue
+    return None
 
 
 _TABLES: list[dict[str, Any] | None] = [
