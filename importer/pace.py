@@ -68,7 +68,9 @@ class Pace:
     good: float | None = None
     """The pace that holds, as far as is known; None until a limit has shown itself."""
     settled: bool = False
-    """The last two refusals found the same limit."""
+    """The last refusal found the limit, or the last two of them the same one."""
+    measured: bool = False
+    """It told the limit itself: more was accepted before it than a step back leaves."""
     quiet_s: float = 0.0
     """Seconds since the last step back in which the pace was really used."""
     accepted: int = 0
@@ -130,7 +132,10 @@ class AdaptiveRate:
     """So much of what was accepted is the next pace: at the limit itself, rounding would be refused."""
     creep: float = 0.002
     """By this part a second the pace grows while it rests: what was accepted is never more than was asked for, so
-    that the limit is found from below only."""
+    that the limit is found from below only. Ten times as much after a hold that did not tell the limit, and not at all
+    after one that did: each refusal more is another hold."""
+    soon_s: float = 0.5
+    """A pace that is refused so soon after a hold is far above the limit: only what had filled up was accepted."""
     held_s: float = 5.0
     """A pace that was used for so long without a refusal was one that holds."""
     burst_s: float = 0.2
@@ -163,26 +168,34 @@ class AdaptiveRate:
         """
         burst = self.burst_s * pace.rate * min(1.0, pace.hold_s)
         allowed = max(0.0, pace.accepted - burst) / max(pace.quiet_s - seen.latency_s, 1e-3)
-        far = pace.good is None or pace.rate > 1.5 * pace.good
+        soon = pace.hold_s > 0 and pace.quiet_s < self.soon_s
+        far = pace.good is None or pace.rate > 1.5 * pace.good or soon
         least = (self.overshoot if far else self.back) * pace.rate
         if pace.good is None:
             allowed = 0.0  # most of the time it was asked for far less than the limit
         elif seen.hold_s:
             allowed = max(allowed, self._shown(pace, pace.good, seen))
+        measured = bool(seen.hold_s) and allowed >= least
         below = 1.0 if seen.hold_s else self.below
         good = max(self.least, below * min(pace.rate, max(least, allowed)))
         return replace(
             pace,
             rate=good,
             good=good,
-            # the first limit is met from one side only: where the rate had time to grow, it tells enough
-            settled=pace.quiet_s >= 2.0 if pace.good is None else abs(good - pace.good) < 0.05 * pace.good,
+            settled=measured or self._is_the_same(pace, good),
+            measured=measured,
             quiet_s=0.0,
             accepted=0,
             hold_s=seen.hold_s,
             latency=Latency(pace.latency.floor_s),
             best=self._best(pace),
         )
+
+    def _is_the_same(self, pace: Pace, good: float) -> bool:
+        """Whether a limit is the one that was found before it."""
+        if pace.good is None:  # it is met from one side only: where the rate had time to grow, it tells enough
+            return pace.quiet_s >= 2.0
+        return abs(good - pace.good) < 0.05 * pace.good
 
     def _shown(self, pace: Pace, good: float, seen: Seen) -> float:
         """What a server that makes everybody wait allows at least, as the last seconds before its refusal show.
@@ -218,30 +231,42 @@ class AdaptiveRate:
         if pace.good is None:
             return replace(pace, rate=min(self.most, float(pace.rate * self.growth**used_s)))
         rate = min(self.most, self._rate_at(pace, pace.good, pace.quiet_s))
-        if pace.best is not None and 2 * pace.good <= rate < pace.best:
+        if pace.best is not None and self._has_come_back(pace, pace.good, pace.best, rate):
             return replace(pace, rate=pace.best, good=pace.best, settled=True, quiet_s=0.0, accepted=0)
         return replace(pace, rate=rate)
 
+    def _has_come_back(self, pace: Pace, good: float, best: float, rate: float) -> bool:
+        """Whether the limit has risen, so that the pace goes back to the best that held: no burst lasts so long.
+
+        A slow rise is at twice `good` by then, a steep one at `1 + sqrt(2)` times: either way a second's worth has been
+        accepted beyond `good`.
+        """
+        if self._rises_steeply(pace, good):
+            return rate >= min(best, (1 + math.sqrt(2)) * good)
+        return 2 * good <= rate < best
+
     def _rate_at(self, pace: Pace, good: float, quiet_s: float) -> float:
         """The pace so many seconds after the last step back: a rest in which it creeps, then up, slowly at first."""
-        rising_s = quiet_s - self._rest_s(pace, good)
-        rise = self.creep * quiet_s
-        if rising_s > 0:
-            rise += 0.02 * math.expm1(min(rising_s, 20.0))
-        return good * (1 + rise)
+        rising_s = max(0.0, quiet_s - self._rest_s(pace, good))
+        creep = self.creep if not pace.hold_s else 0.0 if pace.measured else 10 * self.creep
+        steep = self._rises_steeply(pace, good)
+        return good * (1 + creep * quiet_s + (rising_s if steep else 0.02 * math.expm1(min(rising_s, 20.0))))
+
+    def _rises_steeply(self, pace: Pace, good: float) -> bool:
+        """Whether a limit that makes everybody wait has fallen: it is asked for sooner, and faster, than a new one."""
+        return bool(pace.settled and pace.hold_s and pace.best is not None and good < 0.9 * pace.best)
 
     def _rest_s(self, pace: Pace, good: float) -> float:
         """Seconds at the pace that holds, before it rises again: what that costs must be little beside what it may win.
 
         It costs a refused request at least, which should be one of many. Where it makes everybody wait, it costs the
-        more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 5 s
-        of rest, at 120/s it is worth 48; and 3 s where a faster pace has held before, which probably comes back.
+        more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 8 s
+        of rest, at 120/s it is worth 72; and 3 s where a faster pace has held before, which probably comes back.
         """
         rest_s = 1.0 + min(10.0, 40 / good)
         if not pace.settled:
             return rest_s
-        has_fallen = pace.best is not None and good < 0.9 * pace.best
-        return rest_s + pace.hold_s * (3.0 if has_fallen else min(50.0, good**2 / 300))
+        return rest_s + pace.hold_s * (3.0 if self._rises_steeply(pace, good) else min(100.0, good**2 / 200))
 
 
 def rate_policy(setting: float | str) -> RatePolicy:
