@@ -139,6 +139,9 @@ def over_httpx(source: str, workers: int) -> float:
             super().__init__(limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections))
             self._common = headers
 
+        async def warm(self, address: str, connections: int) -> None:
+            """httpx opens a connection for a request only."""
+
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             length = len(request.read())
             request.headers.update({"Host": request.url.netloc.decode(), "Content-Length": str(length), **self._common})

@@ -35,6 +35,9 @@ from importer.worker import WorkerPool
 
 T = TypeVar("T")
 
+BUSY_S = 0.5
+"""A guess: for so long a request keeps its connection, until some have been timed."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -153,13 +156,19 @@ class Runner:
         )
         pool = WorkerPool(sender, existing, writer, self._pacer, self._clock, policy.workers)
         ticker = asyncio.create_task(self._tick(pool, to_send, planner))
+        warming = asyncio.create_task(self._warm(policy.workers if to_send is None else min(policy.workers, to_send)))
         try:
             await pool.run(self._read_ahead(planner.jobs()))
         finally:
             ticker.cancel()
+            warming.cancel()
             self._sent = pool.claimed
             self._listener.progress(self._progress(pool, to_send))
             existing.close()
+
+    async def _warm(self, most: int) -> None:
+        """Open connections while the first provider is listed: as many as will be used, at this pace, at once."""
+        await self._session.client.warm(int(min(most, 1 + self._pacer.rate * BUSY_S)))
 
     def _finished(self, result: Result) -> None:
         self._outcomes[result.outcome] += 1

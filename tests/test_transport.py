@@ -90,6 +90,55 @@ def test_an_idle_connection_is_given_up_before_the_usual_server_does() -> None:
     assert KEEP_ALIVE_S < 5.0
 
 
+# --- connections opened beforehand ---
+
+
+def test_connections_are_opened_without_a_request_and_carry_the_first_ones() -> None:
+    """As many as are kept, though more are asked for."""
+
+    async def main() -> None:
+        server = Server(answers)
+        async with server.serving():
+            transport = AiohttpTransport(connections=3, timeout_s=PATIENT_S)
+            async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+                await transport.warm(server.url, 8)
+                opened = server.connections, len(server.requests)
+                found = await asyncio.gather(*(client.get(server.url) for _ in range(3)))
+
+        assert opened == (3, 0)
+        assert [answer.status_code for answer in found] == [200] * 3
+        assert server.connections == 3
+
+    asyncio.run(main())
+
+
+def test_an_address_where_nobody_listens_is_left_to_the_first_request_to_say() -> None:
+    async def main() -> None:
+        server = Server(answers)
+        async with server.serving():
+            pass
+        transport = AiohttpTransport(connections=3, timeout_s=PATIENT_S)
+        await transport.warm(server.url, 3)
+        with pytest.raises(NeverLeft, match="cannot connect"):
+            await transport.handle_async_request(httpx.Request("GET", server.url))
+        await transport.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_proxy_that_cannot_be_used_is_left_to_the_first_request_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example")
+
+    async def main() -> None:
+        transport = AiohttpTransport(connections=3, timeout_s=PATIENT_S)
+        await transport.warm("https://api.example", 3)
+        with pytest.raises(NeverLeft, match="the proxy"):
+            await transport.handle_async_request(httpx.Request("GET", "https://api.example"))
+        await transport.aclose()
+
+    asyncio.run(main())
+
+
 # --- certificates ---
 
 

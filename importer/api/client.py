@@ -83,7 +83,7 @@ class ConnectionsClient:
         self._in_flight = asyncio.Semaphore(workers)
         self._sent: deque[Body] = deque(maxlen=max(workers, _SENT_OF_LATE))
         self._generate = httpx.URL(f"{self._connections}:generate")
-        self._transport: httpx.AsyncBaseTransport = AiohttpTransport(
+        self._transport = AiohttpTransport(
             connections=workers, timeout_s=timeout_s, ca_file=ca_file, headers=_HEADERS, kept=READ_HEADERS
         )
 
@@ -95,6 +95,10 @@ class ConnectionsClient:
 
     def __repr__(self) -> str:
         return f"<client of {self._project}>"
+
+    async def warm(self, connections: int) -> None:
+        """Open connections for the rows that are to come, at most `workers`: so the first of them wait for none."""
+        await self._transport.warm(self._root, connections)
 
     async def generate(self, body: Body, ready: Ready | None = None) -> Answer[Connection]:
         """`POST …/connections:generate`. `ready` is awaited when the slot has come, before the first byte leaves."""

@@ -7,6 +7,7 @@ it may be sent again, so this thin transport keeps aiohttp's exceptions in hand.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +19,7 @@ import yarl
 from aiohttp.connector import Connection
 
 from importer.api.trust import mistrust, trusting
+from importer.errors import ImporterError
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes read of one answer that is not streamed; a longer one is cut, and so unreadable."""
@@ -122,6 +124,22 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             return httpx.Response(answer.status, headers=self._headers(answer), stream=httpx.ByteStream(content))
         # raised here, so that it does not carry aiohttp's: those hold headers (the key) and proxies (their password)
         raise failure
+
+    async def warm(self, address: str, connections: int) -> None:
+        """Open connections to an address, so that no row waits for a handshake. What fails, the first request says."""
+        try:
+            session = self._session or self._open()
+            url, proxy = self._way(httpx.URL(address))
+        except (ImporterError, NeverLeft):
+            return
+
+        async def open_one() -> None:
+            assert session.connector is not None  # noqa: S101 - it was given one
+            request = aiohttp.ClientRequest("HEAD", url, session=session, proxy=proxy)  # says where to; it is not sent
+            with suppress(aiohttp.ClientError, OSError, ValueError):
+                (await session.connector.connect(request, [], session.timeout)).release()
+
+        await asyncio.gather(*(open_one() for _ in range(min(connections, self._connections))))
 
     def _way(self, url: httpx.URL) -> tuple[yarl.URL, yarl.URL | None]:
         """A request's address as aiohttp takes it, byte for byte, and its proxy: the environment is read once a run."""
