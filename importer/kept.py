@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from importer.jobs import Job
 
-KEPT_BYTES = 6 * 1024 * 1024
-"""Bytes of bodies that are kept, some 8,000 rows; with all that belongs to a job they take twice the memory."""
+KEPT_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies that are kept: some 22,000 rows of OAuth tokens. With all that belongs to a job they take twice the
+memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class Planner:
         for kept in self._kept.take():
             self.check_sources()
             # a later row may have refused or replaced one of these since
-            still = self._spool.to_send(kept.source_no, kept.first_row, kept.last_row)
+            still = self._spool.rows_to_send(kept.source_no, kept.first_row, kept.last_row)
             yield [job for job in kept.jobs if job.place.row in still]
             kept_until = (kept.source_no, kept.last_row)
         if self._kept.chunks and self._kept.all:
@@ -147,7 +147,7 @@ class Planner:
         """Which rows of a chunk are prepared once more: those to send that were not kept."""
 
         def wanted(source_no: int, first: int, last: int) -> Collection[int]:
-            return () if (source_no, first) <= kept_until else self._spool.to_send(source_no, first, last).keys()
+            return () if (source_no, first) <= kept_until else self._spool.rows_to_send(source_no, first, last)
 
         return wanted
 

@@ -283,8 +283,11 @@ class Runner:
         if isinstance(summary.stopped, ScratchError):  # the ledger alone knows of rows
             return replace(report, course=course)
 
+        every_row = self._ledger.finished(run_id) == summary.read - summary.skipped
+
         def results() -> Iterator[Result]:
-            return merged_results(self._spool, self._ledger.results(run_id), planner.names)
+            found = self._ledger.results(run_id)
+            return found if every_row else merged_results(self._spool, found, planner.names)
 
         return replace(report, course=course, results=results)
 

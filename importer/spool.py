@@ -33,6 +33,8 @@ class Action(IntEnum):
 
 TO_SEND = frozenset({Action.POST, Action.LOOK, Action.PATCH})
 
+_TO_SEND = "FROM rows WHERE source_no = ? AND row BETWEEN ? AND ? AND action <= ?"
+
 OUTCOMES = {
     Action.UNCHANGED: Outcome.UNCHANGED,
     Action.DUPLICATE: Outcome.DUPLICATE,
@@ -174,13 +176,14 @@ class Spool:
 
     def to_send(self, source_no: int, first_row: int, last_row: int) -> dict[int, tuple[Action, Identity]]:
         """The rows between two that something has to be sent for: what, and for whom."""
-        found = in_one_row(
-            self._db,
-            "row, action, provider, group_ref, consumer_ref",
-            "FROM rows WHERE source_no = ? AND row BETWEEN ? AND ? AND action <= ?",
-            (source_no, first_row, last_row, int(max(TO_SEND))),
-        )
+        span = (source_no, first_row, last_row, int(max(TO_SEND)))
+        found = in_one_row(self._db, "row, action, provider, group_ref, consumer_ref", _TO_SEND, span)
         return {row: (Action(action), Identity(*identity)) for row, action, *identity in found}
+
+    def rows_to_send(self, source_no: int, first_row: int, last_row: int) -> set[int]:
+        """The numbers of these rows."""
+        span = (source_no, first_row, last_row, int(max(TO_SEND)))
+        return {row for (row,) in in_one_row(self._db, "row", _TO_SEND, span)}
 
     def counts(self) -> dict[tuple[Action, str], int]:
         """How many rows there are for each action and kind (new, unfinished, changed, done, …)."""

@@ -70,6 +70,14 @@ class Body:
                 return True
         return False
 
+    def _has_half_a_run_of(self, digits: bytes) -> bool:
+        """Whether the body has enough of a UUID's digits in a row that _DIGITS of them may be in it."""
+        body = self.json.replace(b"-", b"").lower()
+        for at in _HALVES:  # noqa: SIM110 - `any` takes a third more
+            if digits[at : at + _HALF] in body:
+                return True
+        return False
+
     def is_repeated_in(self, connection_id: str) -> bool:
         """Whether an id that a server gives is a credential of this body, or has a piece of one in it.
 
@@ -79,9 +87,7 @@ class Body:
         # each row pays for this, so what the id could say is looked for in the body before the body is taken apart
         if _UUID.fullmatch(connection_id):
             digits = connection_id.replace("-", "")
-            body = self.json.replace(b"-", b"").lower()
-            half = (_DIGITS + 1) // 2  # of so many in a row, one half at least lies between two of these places
-            if not any(digits[at : at + half].encode() in body for at in range(0, 32 - half + 1, half)):
+            if not self._has_half_a_run_of(digits.encode()):
                 return False
             runs = [digits[at : at + _DIGITS] for at in range(32 - _DIGITS + 1)]
             return any(run in secret.replace("-", "").lower() for secret in self._not_in_an_id() for run in runs)
@@ -107,6 +113,9 @@ def _decoded(connection_id: str) -> Iterator[bytes]:
 
 _DIGITS = 9
 """Of twelve characters in a row of a UUID three may be dashes: so many digits make sure that no twelve are shown."""
+_HALF = (_DIGITS + 1) // 2
+_HALVES = range(0, 32 - _HALF + 1, _HALF)
+"""Of _DIGITS in a row at least _HALF lie between two of these places."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BASE64 = bytes.maketrans(b"-_", b"+/")

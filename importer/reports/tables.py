@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -125,14 +126,15 @@ The signs, full-width ones too, are those of OWASP's page "CSV Injection" (CWE-1
 what some country's spreadsheet takes for the end of one.
 """
 
-_HARMLESS = re.compile(r"[A-Za-z0-9_.:/][^;\t\r\n]*")
-"""What most cells are, told in a tenth of the time."""
+_HARMLESS = re.compile(r"(?:[A-Za-z0-9_.:/][^;\t\r\n\0]*)?(?:\0(?:[A-Za-z0-9_.:/][^;\t\r\n\0]*)?)*")
+"""What the cells of most lines are, with a NUL between them: told in a fifth of the time."""
 
 
-def _defused(*cells: object) -> list[object]:
+def _defused(*cells: object) -> Sequence[object]:
     """The cells of a line, with an apostrophe before what a spreadsheet would run as a formula."""
-    harmless, formula = _HARMLESS.fullmatch, _FORMULA.sub
-    return [formula(r"\1'", cell) if isinstance(cell, str) and not harmless(cell) else cell for cell in cells]
+    if _HARMLESS.fullmatch("\0".join([cell for cell in cells if isinstance(cell, str)])):
+        return cells
+    return [_FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _blank(value: int | None) -> object:
@@ -140,4 +142,10 @@ def _blank(value: int | None) -> object:
 
 
 def _time(seconds: float | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return "" if seconds is None else _second(int(seconds))
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """A time as it is written; rows that follow one another finish in the same few seconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
