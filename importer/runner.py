@@ -36,7 +36,7 @@ from importer.worker import WorkerPool
 T = TypeVar("T")
 
 BUSY_S = 0.5
-"""A guess: for so long a request keeps its connection, until some have been timed."""
+"""A guess, for no post has been timed by then: so many seconds a request keeps its connection."""
 
 
 @dataclass(frozen=True, slots=True)

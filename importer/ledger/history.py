@@ -76,7 +76,8 @@ class RunHistory:
 
     def finished(self, run_id: str) -> int:
         """How many rows of a run have a result so far."""
-        return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
+        with explained(self.path, LedgerLost):
+            return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
 
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
