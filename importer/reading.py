@@ -286,11 +286,11 @@ def serve() -> None:
     install_hooks()
     to_run = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but our messages may get between them
+    # a chunk is 200,000 objects that live together and die together: looking at them on the way costs a tenth
+    gc.set_threshold(250_000, 20, 100)
     from importer import preparing as _loaded  # noqa: F401 - while the run loads its own
 
     gc.freeze()  # what was loaded stays, and need not be looked at again
-    # a chunk is 200,000 objects that live together and die together: looking at them on the way costs a tenth
-    gc.set_threshold(250_000, 20, 100)
     try:
         _Serving(sys.stdin.buffer, to_run).go()
     except _RunEnded:

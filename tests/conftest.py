@@ -1,7 +1,6 @@
 """What many tests start from: the sandbox on a real port, a ledger of one's own, and a clock that tests move."""
 
 import asyncio
-import gc
 import io
 import os
 import subprocess
@@ -128,12 +127,11 @@ def importer(home: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> C
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["importer", *words])  # what a process has, and the next command quotes
             patch.setattr(sys, "stdin", io.StringIO())
-            before, interval_s = gc.get_threshold(), sys.getswitchinterval()
+            interval_s = sys.getswitchinterval()
             try:
                 code = cli.run_command(list(words))
             finally:
-                gc.set_threshold(*before)  # a process sets them for itself alone
-                sys.setswitchinterval(interval_s)
+                sys.setswitchinterval(interval_s)  # a process sets it for itself alone
         return Ended(code, out.getvalue(), err.getvalue())
 
     return run

@@ -3,7 +3,6 @@
 Heavy imports happen inside a verb, after the second process has been started, which loads the same.
 """
 
-import gc
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -105,7 +104,5 @@ def _rehearse(config: "Config", how: "RunOptions", console: "Console") -> int:
 
 def _share_the_process() -> None:
     """Settings of the whole process for the work that a run is: a loop that sends beside threads that work."""
-    # a chunk makes 100,000 objects that live together and die together: looking at them each 700 costs a third
-    gc.set_threshold(50_000, 20, 100)
     # the loop gives the interpreter away at every send and read, and gets it back after this long at the latest
     sys.setswitchinterval(0.001)
