@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -309,6 +311,36 @@ def test_a_secret_that_kubernetes_mounts_is_read_through_its_links(tmp_path: Pat
 
     (tmp_path / "..2026_01_01/key").chmod(0o644)
     assert "defaultMode: 0400" in refused(api, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to a group of others")
+@pytest.mark.parametrize(
+    ("mode", "group", "user", "is_read"),
+    [
+        (0o440, 2000, 12345, True),
+        (0o640, 2000, 12345, True),
+        (0o660, 2000, 12345, False),  # the group could exchange it
+        (0o444, 2000, 12345, False),
+        (0o440, 2000, 0, False),  # root needs no group
+        (0o440, 3000, 12345, False),  # it cannot be read at all
+    ],
+)
+def test_a_file_of_root_may_be_shared_with_a_group_of_this_user(
+    mode: int, group: int, user: int, is_read: bool
+) -> None:
+    """As Kubernetes mounts a secret where the pod runs as somebody else than root and has an `fsGroup`."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to everybody else
+    folder.chmod(0o755)
+    api, groups = key_file(folder, KEY.encode(), mode), os.getgroups()
+    os.chown(folder / "key", 0, group)
+    try:
+        os.setgroups([2000])
+        os.seteuid(user)
+        assert (read_key(api, folder, {}).reveal() == KEY) if is_read else refused(api, folder)
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o703])

@@ -15,9 +15,10 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def key_in_file(path: Path) -> bytes:
     """What is in the file, at most a byte more than LONGEST. Raises ConfigError.
 
-    Links are followed: a mounted secret is one. It has to be a regular file of this user (or root) with no right for
-    anybody else, as for ssh's private keys; and in folders that nobody else can write to, as sshd's `StrictModes` has
-    it: whoever exchanges the key sends every credential to a project of their own.
+    Links are followed: a mounted secret is one. It has to be a regular file of this user with no right for anybody
+    else, as for ssh's private keys, or one of root's that a group of this user may read, as libpq has it: so Kubernetes
+    mounts a secret where the pod has an `fsGroup`. And it has to lie in folders that nobody else can write to, as
+    sshd's `StrictModes` has it: whoever exchanges the key sends every credential to a project of their own.
     """
     shown = "its file" if looks_like_a_token(path.name) else str(path)  # somebody may have written the key there
     try:
@@ -40,7 +41,7 @@ def _check_file(facts: os.stat_result, path: Path, shown: str) -> None:
             f"api.api_key_file {shown} is no regular file",
             hint='For a pipe or a program, set api_key_command instead, e.g. "pass show ampersand/api-key".',
         )
-    if facts.st_mode & _OTHERS:
+    if facts.st_mode & _OTHERS and not _is_shared_by_root(facts):
         fix = f"chmod 600 {shown}"
         if path.is_symlink():
             fix = f"{fix}, or for a secret that Kubernetes mounts: defaultMode: 0400"
@@ -53,6 +54,13 @@ def _check_file(facts: os.stat_result, path: Path, shown: str) -> None:
             f"{shown} holds the API key and belongs to another user, who can change it",
             hint=f"Copy it to a file of your own: install -m 600 {shown} NEW-FILE.",
         )
+
+
+def _is_shared_by_root(facts: os.stat_result) -> bool:
+    """Whether it is a file of root's that, besides root, only a group may read of which this user is a member."""
+    groups = {os.getegid(), *os.getgroups()}
+    only_read = facts.st_mode & _OTHERS == stat.S_IRGRP
+    return only_read and facts.st_uid == 0 != os.geteuid() and facts.st_gid in groups
 
 
 def _check_folders(path: Path) -> None:
