@@ -37,20 +37,22 @@ def show_status(ledger: Ledger, console: Console, name: str) -> None:
 def _line(run: Run, ledger: Ledger) -> str:
     head = f"{run.run_id}  {run.verb}  {_time(run.started_at)}"
     if run.ended_at is None:
-        return f"{head}  {_unended(run, ledger.finished(run.run_id))}"
+        return f"{head}  {_unended(run, ledger)}"
     outcomes = (run.summary or {}).get("outcomes", {})
     came_to = " · ".join(f"{name} {count:,}" for name, count in outcomes.items() if count)
     return f"{head}  {run.ended_at - run.started_at:,.0f} s  exit {run.exit_code}  {came_to}".rstrip()
 
 
-def _unended(run: Run, finished: int) -> str:
+def _unended(run: Run, ledger: Ledger) -> str:
     """How far a run is that has not ended, or that it died; whether it lives can be told on its own machine only."""
-    rows = f"{finished:,} rows finished so far (pid {run.pid} on {run.host})"
+    now = time.time()
+    finished, lately = ledger.progress(run.run_id, now - 60)
+    rows, where = f"{finished:,} rows finished so far", f"(pid {run.pid} on {run.host})"
     if run.host != platform.node():
-        return f"not ended, {rows}"
+        return f"not ended, {rows}, {lately:,} in the last minute {where}"
     if not _lives(run.pid):
-        return f"died, {rows}: run again, and what was in flight is looked up"
-    return f"running for {duration(time.time() - run.started_at)}, {rows}"
+        return f"died, {rows} {where}: run again, and what was in flight is looked up"
+    return f"running for {duration(now - run.started_at)}, {rows}, {lately:,} in the last minute {where}"
 
 
 def _lives(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -170,7 +171,16 @@ def test_status_tells_of_a_run_in_progress(home: Path, terminal: Open, shell: Ru
     seen = terminal(100, "run", "rows.csv", "--rate", "30")
     seen.until(lambda text: bool(LINE.search(text)))
     status = shell("status").out
-    assert re.search(r"  run  .*  running for \d+ s, \d+ rows finished so far \(pid \d+ on ", status), status
+    told = re.search(
+        r"  run  .*  running for \d+ s, (\d+) rows finished so far, (\d+) in the last minute \(pid \d+ on ", status
+    )
+    assert told, status
+    assert told[1] == told[2] != "0"
+    with sqlite3.connect(home / "importer-ledger.db", timeout=10) as ledger:  # as if they had been finished long ago
+        ledger.execute("UPDATE results SET finished_at = finished_at - 3600 WHERE row <= 3")
+    told = re.search(r" (\d+) rows finished so far, (\d+) in the last minute", shell("status").out)
+    assert told
+    assert 0 < int(told[2]) == int(told[1]) - 3
     seen.kill()
     seen.end()
     assert re.search(r"  died, \d+ rows finished so far .*: run again", shell("status").out)

@@ -234,6 +234,10 @@ class Ledger(Protocol):
         """How many rows of a run have a result so far: those that were unchanged have none."""
         ...
 
+    def progress(self, run_id: str, since: float) -> tuple[int, int]:
+        """How many rows of a run have a result, and how many of them by an answer that came since (an epoch time)."""
+        ...
+
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
 

@@ -79,6 +79,15 @@ class RunHistory:
         with explained(self.path, LedgerLost):
             return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
 
+    def progress(self, run_id: str, since: float) -> tuple[int, int]:
+        """How many rows of a run have a result, and how many of them by an answer that came since (an epoch time)."""
+        statement = (
+            "SELECT count(*), count(*) FILTER (WHERE finished_at >= ? AND attempts > 0) FROM results WHERE run_id = ?"
+        )
+        with explained(self.path, LedgerLost):
+            finished, lately = self._one(statement, (since, run_id))
+        return finished, lately
+
     def results(self, run_id: str) -> Iterator[Result]:
         """The results of a run, in the order of its rows."""
         names = self._source_names(run_id)
