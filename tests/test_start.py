@@ -1,10 +1,12 @@
 """What a command loads before it does anything: those that send nothing start at once."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from desk import key_row, write_csv
 
 from importer.ledger import SqliteLedger
 
@@ -33,3 +35,29 @@ def test_a_command_that_sends_nothing_loads_nothing_heavy(words: tuple[str, ...]
 
     assert code == "0", done.stderr
     assert set(loaded).isdisjoint(HEAVY)
+
+
+ALLOCATED = """
+import sys
+from importer import cli
+try:
+    cli.main(["plan", "rows.csv"])
+finally:
+    import pyarrow
+    print(pyarrow.default_memory_pool().backend_name, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("chosen", [None, "mimalloc"])
+def test_what_pyarrow_has_read_is_given_back_unless_somebody_chose_otherwise(
+    tmp_path: Path, chosen: str | None
+) -> None:
+    write_csv(tmp_path / "rows.csv", [key_row(1)])
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AMP_", "ARROW_"))}
+
+    done = subprocess.run(
+        [sys.executable, "-c", ALLOCATED], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env=own | ({"ARROW_DEFAULT_MEMORY_POOL": chosen} if chosen else {}),
+    )  # fmt: skip
+
+    assert done.stderr.splitlines()[-1] == (chosen or "system")
