@@ -3,13 +3,12 @@
 What an operator can cause becomes a message, a hint and an exit code; a bug becomes a traceback without values.
 """
 
-import gc
 import os
 import sys
 
 import click
 
-from importer import __version__
+from importer import __version__, process
 from importer.crash import install_hooks
 from importer.ending import carry_out
 from importer.errors import Exit
@@ -21,26 +20,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     leave_no_core()
     install_hooks()
-    _lighten_the_process()
+    process.spare_the_start()
     code = run_command(sys.argv[1:] if arguments is None else arguments)
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         # everything is written; a thread that waits for a pipe must not keep the process
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    gc.freeze()  # what is left need not be searched for garbage on the way out, which takes a tenth of a second
+    process.leave_at_once()
     sys.exit(code)
-
-
-def _lighten_the_process() -> None:
-    """Settings of the whole process, before anything large is loaded; a program with the library in it has its own."""
-    # what is loaded stays, and of a chunk of rows 100,000 objects live together and die together: looking at them
-    # each 700 costs a tenth of the start, and a third of the run
-    gc.set_threshold(50_000, 20, 100)
-    # numpy's linear algebra, of which nothing is used, starts threads that take a tenth of a second
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # pyarrow's own allocator keeps 80 MB of what it has read from a Parquet file, in each process; malloc gives it back
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def run_command(arguments: list[str]) -> int:

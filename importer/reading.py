@@ -33,6 +33,7 @@ from importer.crash import Bug, bug_of, install_hooks
 from importer.errors import ImporterError, SourceError, SourceLost
 from importer.notes import Notes
 from importer.private import leave_no_core
+from importer.process import give_memory_back, look_for_garbage_after
 
 if TYPE_CHECKING:
     from importer.preparing import PreparedChunk, Preparer, Task, Wanted
@@ -286,8 +287,8 @@ def serve() -> None:
     install_hooks()
     to_run = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but our messages may get between them
-    # a chunk is 200,000 objects that live together and die together: looking at them on the way costs a tenth
-    gc.set_threshold(250_000, 20, 100)
+    look_for_garbage_after(250_000)  # more than a chunk has
+    give_memory_back()
     from importer import preparing as _loaded  # noqa: F401 - while the run loads its own
 
     gc.freeze()  # what was loaded stays, and need not be looked at again

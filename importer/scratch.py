@@ -34,7 +34,7 @@ def open_scratch(schema: str) -> Scratch:
     """A new temporary database with some tables, fast and not meant to outlive anything. Raises ScratchError."""
     with _explained():
         db = sqlite3.connect("", isolation_level=None, check_same_thread=False, factory=Scratch)
-        db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; {schema}")
+        db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -6000; {schema}")
         return db
 
 

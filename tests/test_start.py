@@ -1,6 +1,7 @@
 """What a command loads before it does anything: those that send nothing start at once."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,34 @@ def test_what_pyarrow_has_read_is_given_back_unless_somebody_chose_otherwise(
     )  # fmt: skip
 
     assert done.stderr.splitlines()[-1] == (chosen or "system")
+
+
+FREED = """
+import sys
+from importer.process import give_memory_back
+if sys.argv[1:]:
+    give_memory_back()
+
+def resident_mib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4_096 >> 20
+
+block = b"x" * 300_000  # given back, it has glibc take the next ones from its heap
+del block
+before = resident_mib()
+blocks = [b"%d" % n * 100_000 for n in range(300)]
+last = blocks.pop()  # keeps what lies before it in a heap
+assert resident_mib() - before > 40
+blocks.clear()
+print(resident_mib() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="a setting of glibc's malloc")
+def test_large_blocks_go_back_to_the_system() -> None:
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", FREED, *more], capture_output=True, text=True, check=True).stdout)
+        for more in ([], ["give"])
+    )
+
+    assert given_back <= 5 < kept

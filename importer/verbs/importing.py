@@ -11,6 +11,7 @@ import click
 
 from importer import options
 from importer.options import config_of, console_of, shown, typed, warn
+from importer.process import give_memory_back
 
 if TYPE_CHECKING:
     from importer.config import Config
@@ -104,5 +105,6 @@ def _rehearse(config: "Config", how: "RunOptions", console: "Console") -> int:
 
 def _share_the_process() -> None:
     """Settings of the whole process for the work that a run is: a loop that sends beside threads that work."""
+    give_memory_back()
     # the loop gives the interpreter away at every send and read, and gets it back after this long at the latest
     sys.setswitchinterval(0.001)
