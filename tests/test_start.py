@@ -74,10 +74,10 @@ def resident_mib():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4_096 >> 20
 
-block = b"x" * 300_000  # given back, it has glibc take the next ones from its heap
+block = b"x" * 1_000_000  # given back, it has glibc take the next ones from its heap
 del block
 before = resident_mib()
-blocks = [b"%d" % n * 100_000 for n in range(300)]
+blocks = [b"x" * 1_000_000 for _ in range(100)]
 last = blocks.pop()  # keeps what lies before it in a heap
 assert resident_mib() - before > 40
 blocks.clear()
