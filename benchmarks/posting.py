@@ -5,7 +5,6 @@ server is, the environment says, as for `importer`. Each prints one number.
 """
 
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -154,8 +153,10 @@ def over_httpx(source: str, workers: int) -> float:
 def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunSummary":
     """What the command line does, within this process."""
     import importer
+    from importer import process
 
-    gc.set_threshold(50_000, 20, 100)
+    process.spare_the_start()
+    process.give_memory_back()
     sys.setswitchinterval(0.001)
     flags = {"source__paths": (source,), "limits__rate": "unlimited", "limits__workers": workers}
     summary = importer.run(importer.load_config(None, os.environ, **flags), listener=listener)

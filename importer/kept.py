@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from importer.jobs import Job
 
-KEPT_BYTES = 12 * 1024 * 1024
-"""Bytes of bodies that are kept: some 16,000 rows of OAuth tokens. With all that belongs to a job they take twice the
+KEPT_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies that are kept: some 21,000 rows of OAuth tokens. With all that belongs to a job they take twice the
 memory."""
 
 
