@@ -84,6 +84,8 @@ def test_what_a_cell_holds_is_no_template(text: str) -> None:
         "$.a[?@.b == 1].__class__.__init__.__globals__(",
         "",
         "$[?keys(@)]~",
+        "$[?@ == 1e310]",
+        "$[1e3]",
         "file:///etc/passwd",
     ],
 )

@@ -35,7 +35,12 @@ class _Paths(jsonpath.JSONPathEnvironment):
             raise jsonpath.JSONPathError(f"it has more than {_LONGEST_PATH} characters")
         if sum(token.kind == TOKEN_DDOT for token in self.lexer.tokenize(path)) > 1:
             raise jsonpath.JSONPathError("it has more than one ..")
-        return super().compile(path)
+        try:
+            return super().compile(path)
+        except jsonpath.JSONPathError:
+            raise
+        except (OverflowError, ValueError):  # which the library lets out, of [?@ == 1e310] and of [1e3]
+            raise jsonpath.JSONPathError("it has a number that cannot stand there") from None
 
 
 _PATHS = _Paths(strict=True)  # the library's own additions to the RFC have regexes, too
