@@ -336,8 +336,7 @@ def test_a_run_whose_process_is_killed_loses_and_doubles_nothing(
     def short(self: ReaderProcess, *given: Any) -> Iterator[PreparedChunk]:
         for chunk in again(self, *given):
             yield chunk
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, os.WNOHANG)
+            os.kill(self.pid, signal.SIGKILL)  # also a second time: it is there until the run has waited for it
 
     with monkeypatch.context() as patch:
         patch.setattr(ReaderProcess, "again", short)  # the one moment: between two chunks of the second pass
