@@ -17,7 +17,7 @@ FITS = {"all": 1 << 20, "the first file": 200, "none": 0}
 def test_each_row_is_sent_once_whether_it_was_kept_or_is_read_again(
     fits: str, home: Path, sandbox: Sandbox, importer: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "KEPT_BYTES", FITS[fits])  # else it takes a file of 12 MiB for each case
+    monkeypatch.setattr(kept, "KEPT_BYTES", FITS[fits])  # else it takes a file of 16 MiB for each case
     for number in range(3):
         write_csv(home / f"part-{number}.csv", [key_row(2 * number), key_row(2 * number + 1)])
 
@@ -32,7 +32,7 @@ def test_each_row_is_sent_once_whether_it_was_kept_or_is_read_again(
 def test_a_row_that_a_later_file_replaces_is_not_sent_though_it_was_kept(
     fits: str, home: Path, sandbox: Sandbox, importer: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "KEPT_BYTES", FITS[fits])  # else it takes a file of 12 MiB for each case
+    monkeypatch.setattr(kept, "KEPT_BYTES", FITS[fits])  # else it takes a file of 16 MiB for each case
     write_csv(home / "old.csv", [key_row(1), key_row(2)])
     write_csv(home / "new.csv", [key_row(1, api_key="fake-key-of-today")])
 
