@@ -156,8 +156,7 @@ def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunS
     from importer import process
 
     process.spare_the_start()
-    process.give_memory_back()
-    sys.setswitchinterval(0.001)
+    process.make_ready_to_send()
     flags = {"source__paths": (source,), "limits__rate": "unlimited", "limits__workers": workers}
     summary = importer.run(importer.load_config(None, os.environ, **flags), listener=listener)
     assert int(summary.exit_code) == 0, summary

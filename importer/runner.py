@@ -283,7 +283,8 @@ class Runner:
         if isinstance(summary.stopped, ScratchError):  # the ledger alone knows of rows
             return replace(report, course=course)
 
-        every_row = self._ledger.finished(run_id) == summary.read - summary.skipped
+        finished, _ = self._ledger.progress(run_id, since=0.0)
+        every_row = finished == summary.read - summary.skipped
 
         def results() -> Iterator[Result]:
             found = self._ledger.results(run_id)

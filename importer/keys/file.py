@@ -57,10 +57,8 @@ def _check_file(facts: os.stat_result, path: Path, shown: str) -> None:
 
 
 def _is_shared_by_root(facts: os.stat_result) -> bool:
-    """Whether it is a file of root's that, besides root, only a group may read of which this user is a member."""
-    groups = {os.getegid(), *os.getgroups()}
-    only_read = facts.st_mode & _OTHERS == stat.S_IRGRP
-    return only_read and facts.st_uid == 0 != os.geteuid() and facts.st_gid in groups
+    """Whether it is a file of root's that, besides root, only a group may read: this user's, who has opened it."""
+    return facts.st_uid == 0 != os.geteuid() and facts.st_mode & _OTHERS == stat.S_IRGRP
 
 
 def _check_folders(path: Path) -> None:

@@ -230,12 +230,11 @@ class Ledger(Protocol):
     def counts(self) -> dict[State, int]:
         """How many entries stand where, over every target."""
 
-    def finished(self, run_id: str) -> int:
-        """How many rows of a run have a result so far: those that were unchanged have none."""
-        ...
-
     def progress(self, run_id: str, since: float) -> tuple[int, int]:
-        """How many rows of a run have a result, and how many of them by an answer that came since (an epoch time)."""
+        """How many rows of a run have a result, and how many of them by an answer that came since (an epoch time).
+
+        Those that were unchanged have none.
+        """
         ...
 
     def results(self, run_id: str) -> Iterator[Result]:

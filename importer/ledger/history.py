@@ -74,11 +74,6 @@ class RunHistory:
         """How many entries stand where, over every target."""
         return {State(state): n for state, n in self._rows("SELECT state, count(*) FROM entries GROUP BY state")}
 
-    def finished(self, run_id: str) -> int:
-        """How many rows of a run have a result so far."""
-        with explained(self.path, LedgerLost):
-            return int(self._one("SELECT count(*) FROM results WHERE run_id = ?", (run_id,))[0])
-
     def progress(self, run_id: str, since: float) -> tuple[int, int]:
         """How many rows of a run have a result, and how many of them by an answer that came since (an epoch time)."""
         statement = (

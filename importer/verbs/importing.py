@@ -3,7 +3,6 @@
 Heavy imports happen inside a verb, after the second process has been started, which loads the same.
 """
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 
 from importer import options
 from importer.options import config_of, console_of, shown, typed, warn
-from importer.process import give_memory_back
+from importer.process import make_ready_to_send
 
 if TYPE_CHECKING:
     from importer.config import Config
@@ -87,7 +86,7 @@ def _begun(config: "Config", given: Mapping[str, Any], **more: Any) -> "tuple[Ru
     """What a command line says of how to plan or to run, and where that is told; warnings come first."""
     from importer.runner import RunOptions
 
-    _share_the_process()
+    make_ready_to_send()
     console = console_of(as_json=given["as_json"], quiet=given["quiet"], only_log=given["only_log"])
     warn(console, config, given["source"])
     return RunOptions(only=given["only"], rows=given["rows"], strict=given["strict"], **more), console
@@ -101,10 +100,3 @@ def _rehearse(config: "Config", how: "RunOptions", console: "Console") -> int:
     console.summary(summary, report=shown(folder / "errors.csv"), command=["importer", *typed()])
     console.rehearsed(summary, page=shown(folder / "report.html"))
     return summary.exit_code
-
-
-def _share_the_process() -> None:
-    """Settings of the whole process for the work that a run is: a loop that sends beside threads that work."""
-    give_memory_back()
-    # the loop gives the interpreter away at every send and read, and gets it back after this long at the latest
-    sys.setswitchinterval(0.001)

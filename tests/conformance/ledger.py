@@ -431,7 +431,22 @@ class LedgerContract:
         assert list(opened.results("run-1")) == [given[2], given[1], given[0]]
         assert [one.outcome for one in opened.results("run-2")] == [Outcome.FAILED]
         assert list(opened.results("run-3")) == []
-        assert [opened.finished(f"run-{n}") for n in (1, 2, 3)] == [3, 1, 0]
+        assert [opened.progress(f"run-{n}", 0.0) for n in (1, 2, 3)] == [(3, 3), (1, 0), (0, 0)]
+
+    def test_progress_tells_the_answers_of_late_from_what_is_older_or_was_settled_without_one(
+        self, opened: Ledger
+    ) -> None:
+        opened.start_run(run(1), ["a.csv"])
+        given = [(AT - 1, 1), (AT, 1), (AT + 1, 2), (AT + 1, 0), (None, 1)]
+        opened.apply(
+            [
+                Result(Place("a.csv", 0, row), ADA, Outcome.CREATED, attempts=attempts, finished_at=at)
+                for row, (at, attempts) in enumerate(given, 1)
+            ],
+            "run-1",
+        )
+
+        assert opened.progress("run-1", AT) == (5, 2)
 
     def test_the_last_result_of_a_row_stands(self, opened: Ledger) -> None:
         place = Place("a.csv", 0, 1)

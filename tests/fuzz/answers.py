@@ -18,7 +18,7 @@ from importer.redaction import (
     withhold,
 )
 
-from .held import Held, choice, text
+from .held import choice, held, text
 
 SECRETS = ("fake-secret-Pa55/word+1", "fake-token-zQ8")
 
@@ -48,7 +48,7 @@ def retry_after(content: bytes) -> None:
 def config(content: bytes) -> None:
     """A file is a config, or one line says why not."""
     try:
-        found = load_config(Held(content, "config.toml"), {})  # type: ignore[arg-type]  # a Path
+        found = load_config(held(content, "config.toml"), {})
         _ = found.api_root, found.report_dir, found.ledger_path
     except ConfigError as error:
         said = str(error)

@@ -3,9 +3,10 @@
 import io
 import os
 from pathlib import Path
+from typing import cast
 
 
-class Held:
+class _Held:
     """A file as far as the readers look at one: writing each input to a disk would cost more than reading it."""
 
     parent = Path()
@@ -25,6 +26,11 @@ class Held:
 
     def open(self, _mode: str = "rb") -> io.BufferedReader:
         return io.BufferedReader(io.BytesIO(self._content))
+
+
+def held(content: bytes, name: str) -> Path:
+    """Such a file, for whoever takes a path and does no more with it than that."""
+    return cast(Path, _Held(content, name))
 
 
 def choice(content: bytes, among: int) -> tuple[int, bytes]:

@@ -27,7 +27,7 @@ from importer.sources.json_document import names_of
 from importer.sources.jsonl import JsonSource
 from importer.sources.parquet import ParquetSource
 
-from .held import Held, choice, text
+from .held import choice, held, text
 
 Read = Callable[[list[Any]], list[Any]]
 
@@ -37,8 +37,8 @@ CELL_END = "\x1f"
 
 def delimited(content: bytes) -> None:
     """Every row comes out once, with all its cells, or says what is wrong with it; twice the same."""
-    once = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")))  # type: ignore[arg-type]  # a Path
-    again = _rows_of(DelimitedSource("tokens.csv", Held(content, "tokens.csv")), size=3)  # type: ignore[arg-type]  # a Path
+    once = _rows_of(DelimitedSource("tokens.csv", held(content, "tokens.csv")))
+    again = _rows_of(DelimitedSource("tokens.csv", held(content, "tokens.csv")), size=3)
     assert once == again, "what is read depends on the size of the chunks"
 
 
@@ -47,14 +47,14 @@ def json_rows(content: bytes) -> None:
     kind, content = choice(content, 3)
     name = ("tokens.jsonl", "tokens.json", "tokens.json")[kind]
     records = names_of("$.result.items") if kind == 2 else ()
-    once = _rows_of(JsonSource(name, Held(content, name), records))  # type: ignore[arg-type]  # a Path
-    again = _rows_of(JsonSource(name, Held(content, name), records), size=3)  # type: ignore[arg-type]  # a Path
+    once = _rows_of(JsonSource(name, held(content, name), records))
+    again = _rows_of(JsonSource(name, held(content, name), records), size=3)
     assert once == again, "what is read depends on the size of the chunks"
 
 
 def parquet(content: bytes) -> None:
     """A damaged file is refused, or gives rows; pyarrow's own errors stay inside."""
-    _rows_of(ParquetSource("tokens.parquet", Held(content, "tokens.parquet")))  # type: ignore[arg-type]  # a Path
+    _rows_of(ParquetSource("tokens.parquet", held(content, "tokens.parquet")))
 
 
 def _rows_of(source: Source, size: int = 5_000) -> tuple[list[str], str]:
