@@ -315,24 +315,25 @@ def test_a_secret_that_kubernetes_mounts_is_read_through_its_links(tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to a group of others")
 @pytest.mark.parametrize(
-    ("mode", "group", "user", "is_read"),
+    ("mode", "owner", "group", "user", "is_read"),
     [
-        (0o440, 2000, 12345, True),
-        (0o640, 2000, 12345, True),
-        (0o660, 2000, 12345, False),  # the group could exchange it
-        (0o444, 2000, 12345, False),
-        (0o440, 2000, 0, False),  # root needs no group
-        (0o440, 3000, 12345, False),  # it cannot be read at all
+        (0o440, 0, 2000, 12345, True),
+        (0o640, 0, 2000, 12345, True),
+        (0o660, 0, 2000, 12345, False),  # the group could exchange it
+        (0o444, 0, 2000, 12345, False),
+        (0o440, 12345, 2000, 12345, False),  # nobody but its owner has shared it
+        (0o440, 0, 2000, 0, False),  # root needs no group
+        (0o440, 0, 3000, 12345, False),  # it cannot be read at all
     ],
 )
 def test_a_file_of_root_may_be_shared_with_a_group_of_this_user(
-    mode: int, group: int, user: int, is_read: bool
+    mode: int, owner: int, group: int, user: int, is_read: bool
 ) -> None:
     """As Kubernetes mounts a secret where the pod runs as somebody else than root and has an `fsGroup`."""
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to everybody else
     folder.chmod(0o755)
     api, groups = key_file(folder, KEY.encode(), mode), os.getgroups()
-    os.chown(folder / "key", 0, group)
+    os.chown(folder / "key", owner, group)
     try:
         os.setgroups([2000])
         os.seteuid(user)
