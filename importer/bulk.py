@@ -12,44 +12,56 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-SIZES = (256, 64, 16, 4, 1)
-"""Rows of one statement: few sizes, so that each statement is parsed once and then taken from the cache."""
+MOST = 512
+"""Rows of one statement: 16 columns of each make 8,192 parameters, of which SQLite takes 32,766."""
 
 
 def blocks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The rows in their order, in blocks of SIZES."""
-    at = 0
-    for size in SIZES:
-        while len(rows) - at >= size:
-            yield rows[at : at + size]
-            at += size
+    """The rows in their order, in blocks of MOST; the last one is smaller."""
+    for at in range(0, len(rows), MOST):
+        yield rows[at : at + MOST]
+
+
+def _places(rows: int) -> int:
+    """The places of the statement that takes so many rows: a power of two, so that few statements have to be parsed."""
+    return 1 << (rows - 1).bit_length()
 
 
 @cache
-def marks(rows: int, columns: int) -> str:
-    """The parameters of so many rows: `(?, ?), (?, ?)`."""
-    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+def _table(places: int, columns: int) -> str:
+    """A table of parameters with so many places for rows: those whose first column is NULL are empty."""
+    marks = ", ".join([f"({', '.join('?' * columns)})"] * places)
+    return f"(SELECT * FROM (VALUES {marks}) WHERE column1 IS NOT NULL)"  # noqa: S608 - question marks only
+
+
+def _filled(block: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
+    """The table for a block of rows, and its parameters."""
+    places, columns = _places(len(block)), len(block[0])
+    values = list(chain.from_iterable(block))
+    values += [None] * (places * columns - len(values))
+    return _table(places, columns), values
 
 
 def change_all(
     db: sqlite3.Connection, statement: Callable[[str], str], rows: Sequence[Sequence[object]], *first: object
 ) -> int:
-    """Run `statement(marks)` for all rows, of as many columns each, after the parameters `first`; how many changed."""
+    """Run `statement(table)` for all rows, after the parameters `first`; how many changed.
+
+    The rows have as many columns each, column1 and so on, and no NULL in the first.
+    """
     changed = 0
-    for block in blocks(rows):
-        made = statement(marks(len(block), len(block[0])))
-        changed += db.execute(made, (*first, *chain.from_iterable(block))).rowcount
+    for table, values in map(_filled, blocks(rows)):
+        changed += db.execute(statement(table), (*first, *values)).rowcount
     return changed
 
 
 def find_all(
     db: sqlite3.Connection, statement: Callable[[str], str], rows: Sequence[Sequence[object]], *last: object
 ) -> list[Any]:
-    """What `statement(marks)` finds for all rows, with the parameters `last` behind theirs."""
+    """What `statement(table)` finds for all rows, with the parameters `last` behind theirs."""
     found: list[Any] = []
-    for block in blocks(rows):
-        made = statement(marks(len(block), len(block[0])))
-        found += db.execute(made, (*chain.from_iterable(block), *last)).fetchall()
+    for table, values in map(_filled, blocks(rows)):
+        found += db.execute(statement(table), (*values, *last)).fetchall()
     return found
 
 

@@ -118,7 +118,7 @@ class Spool:
         return self._seen("tokens", "key", tokens)
 
     def _seen(self, table: str, value: str, rows: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
-        if change_all(self._db, f"INSERT OR IGNORE INTO {table} VALUES {{}}".format, rows) == len(rows):  # noqa: S608
+        if change_all(self._db, f"INSERT OR IGNORE INTO {table} SELECT * FROM {{}}".format, rows) == len(rows):  # noqa: S608
             return {}
         select = f"SELECT {value}, source_no, row FROM {table} WHERE digest = ?"  # noqa: S608 - our names
         found = {at: Seen(*self._db.execute(select, (row[0],)).fetchone()) for at, row in enumerate(rows)}
@@ -160,9 +160,9 @@ class Spool:
             )
             for r in rows
         ]
-        change_all(self._db, "REPLACE INTO rows VALUES {}".format, lines)
+        change_all(self._db, "REPLACE INTO rows SELECT * FROM {}".format, lines)
         for table, found in (("problems", problems), ("warnings", warnings)):
-            change_all(self._db, f"INSERT INTO {table} VALUES {{}}".format, list(map(_line, found)))  # noqa: S608 - ours
+            change_all(self._db, f"INSERT INTO {table} SELECT * FROM {{}}".format, list(map(_line, found)))  # noqa: S608 - ours
 
     def drop_problems(self, source_no: int, row: int) -> None:
         """Forget what was wrong with a row that does not count any more."""

@@ -26,7 +26,7 @@ from importer.spool import Action
 LANE = 2_000
 """Rows that may wait at the same time; from there on the workers wait with them."""
 
-BATCH = 250
+BATCH = 512
 """Rows claimed together at the most; a slow run claims a quarter of a second's worth, so that intents stay fresh."""
 
 

@@ -55,7 +55,7 @@ def volume(home: Path) -> Iterator[Callable[[str], Path]]:
 def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_finishes(
     volume: Callable[[str], Path], home: Path, sandbox: Sandbox, importer: Importer
 ) -> None:
-    folder = volume("size=240k")
+    folder = volume("size=480k")
     write_csv(home / "rows.csv", [token_row(n) for n in range(2_000)])
     ledger = ("--ledger", f"sqlite:///{folder}/ledger.db")
 
@@ -74,7 +74,7 @@ def test_no_request_starts_whose_intent_is_not_on_disk(
     volume: Callable[[str], Path], home: Path, sandbox: Sandbox, importer: Importer
 ) -> None:
     """Whatever the sandbox holds when the disk is full, the ledger says of it that it was at least sent."""
-    folder = volume("size=240k")
+    folder = volume("size=480k")
     write_csv(home / "rows.csv", [token_row(n) for n in range(2_000)])
     assert importer("run", "rows.csv", "--ledger", f"sqlite:///{folder}/ledger.db").exit_code == 5
 

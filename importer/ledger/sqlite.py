@@ -338,7 +338,7 @@ class SqliteLedger(RunHistory):
              r.finished_at)
             for r in results
         ]  # fmt: skip
-        change_all(self._db, "REPLACE INTO results VALUES {}".format, rows)
+        change_all(self._db, "REPLACE INTO results SELECT * FROM {}".format, rows)
         for result in results:
             if result.issues:
                 self._problems(result, run_id)

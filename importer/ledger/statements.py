@@ -29,18 +29,18 @@ def _move_statement(to: State) -> Callable[[str], str]:
     head = (
         "INSERT INTO entries (target, provider, group_ref, consumer_ref, fingerprint, refresh_digest,"  # noqa: S608
         " connection_id, ours, posts, sent_at, settle_at, run_id, updated_at, state, doubt)"
-        f" SELECT ?1, *, '{to}', coalesce(?2, 0) FROM (VALUES "
+        f" SELECT ?1, *, '{to}', coalesce(?2, 0) FROM "
     )
     tail = (
         # the parser takes ON for a join's where nothing stands before it
-        ") WHERE true ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
+        " WHERE true ON CONFLICT DO UPDATE SET state = excluded.state, posts = posts + excluded.posts,"
         " doubt = coalesce(?2, doubt), updated_at = excluded.updated_at,"
         # a digest goes with its fingerprint: credentials without a refresh token have none
         " refresh_digest = iif(excluded.fingerprint IS NULL, refresh_digest, excluded.refresh_digest), "
         + ", ".join(f"{column} = coalesce(excluded.{column}, {column})" for column in kept)
         + f" WHERE state IN ({allowed})"
     )
-    return lambda marks: f"{head}{marks}{tail}"
+    return lambda table: f"{head}{table}{tail}"
 
 
 MOVES = {state: _move_statement(state) for state in State}
@@ -60,20 +60,20 @@ def move_values(move: Move) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def entries_statement(marks: str) -> str:
+def entries_statement(table: str) -> str:
     """The entries of many keys, each with its number before it."""
     columns = ", ".join(f"e.{column}" for column in COLUMNS.split(", "))
     return (
-        f"SELECT k.column1, {columns} FROM (VALUES {marks}) k CROSS JOIN entries e"  # noqa: S608 - our own constants
+        f"SELECT k.column1, {columns} FROM {table} k CROSS JOIN entries e"  # noqa: S608 - our own constants
         " ON e.target = ? AND e.provider = k.column2 AND e.group_ref = k.column3 AND e.consumer_ref = k.column4"
     )
 
 
-def holders_statement(marks: str) -> str:
+def holders_statement(table: str) -> str:
     """Who has, or may have, a connection with one of many refresh tokens."""
     return (
         "SELECT refresh_digest, provider, group_ref, consumer_ref"  # noqa: S608 - our own constants
-        f" FROM (VALUES {marks}) k CROSS JOIN entries ON refresh_digest = k.column1 AND target = ?"
+        f" FROM {table} k CROSS JOIN entries ON refresh_digest = k.column1 AND target = ?"
         " AND state IN ('created', 'sending', 'unknown')"
     )
 
