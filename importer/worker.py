@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Container, Sequence
 from itertools import islice
 
+from importer.bulk import MOST
 from importer.clock import Clock
 from importer.errors import ImporterError
 from importer.existing import Existing, Looked
@@ -26,8 +27,11 @@ from importer.spool import Action
 LANE = 2_000
 """Rows that may wait at the same time; from there on the workers wait with them."""
 
-BATCH = 512
-"""Rows claimed together at the most; a slow run claims a quarter of a second's worth, so that intents stay fresh."""
+BATCH = MOST
+"""Rows claimed together at the most, by one statement.
+
+A slow run claims a quarter of a second's worth, so that intents stay fresh.
+"""
 
 
 class WorkerPool:
