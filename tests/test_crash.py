@@ -101,7 +101,7 @@ def test_a_bug_keeps_the_frames_of_the_process_it_comes_from() -> None:
 
 def test_a_wrong_call_says_which_argument_is_wrong() -> None:
     with pytest.raises(TypeError, match="'no_such'"):
-        run({"token": SECRET}, no_such=1)  # type: ignore[call-arg]
+        run({"token": SECRET}, no_such=1)  # type: ignore[call-arg]  # the wrong call
 
 
 def test_a_program_around_gets_no_row_with_an_exception(

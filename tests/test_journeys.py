@@ -5,12 +5,14 @@ import fcntl
 import json
 import random
 import signal
+import sqlite3
 import struct
 import subprocess
 import termios
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -330,6 +332,21 @@ def test_an_outage_costs_one_message_and_loses_nothing(home: Path, importer: Imp
     assert importer("run", "rows.csv", **environment).exit_code == 0
     assert groups(box) == {f"g{n}": 1 for n in range(150)}
     box.stop()
+
+
+def test_few_rows_are_in_doubt_after_a_crash_where_few_are_sent_at_a_time(home: Path, start: Start) -> None:
+    """Without a rate too: what is claimed beforehand has to be looked up by the next run."""
+    write_csv(home / "rows.csv", [token_row(n) for n in range(500)])
+    with Sandbox(latency_ms=100) as slow:
+        process = start("run", "rows.csv", "--workers", "2", **slow.environment())
+        while not slow.count():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    with closing(sqlite3.connect(home / "importer-ledger.db")) as db:
+        (claimed,) = db.execute("SELECT count(*) FROM entries WHERE state = 'sending'").fetchone()
+    assert 0 < claimed <= 3 * 8 * 2 + 2
 
 
 def test_a_second_run_on_the_same_ledger_is_turned_away(
