@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from importer.mapping.ciphers import SCHEMES
 from importer.sources import open_sources
+from importer.sources.base import CHUNK_ROWS
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process's memory")
 
@@ -186,7 +187,7 @@ def test_the_rows_of_a_batch_are_as_few_as_the_longest_value_wants(tmp_path: Pat
     assert {len(chunk.rows) for chunk in source.chunks()} <= set(range(1, 17))
     assert next(source.chunks()).rows == range(1, 17)
     pq.write_table(table.slice(0, 20_000).set_column(1, "long", [["short"] * 20_000]), tmp_path / "b.parquet")
-    assert next(source.chunks()).rows == range(1, 5_001)
+    assert next(source.chunks()).rows == range(1, CHUNK_ROWS + 1)
 
 
 def test_rows_that_differ_in_a_number_are_no_bomb(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from desk import Ended, key_row, read_csv, token_row, write_csv
 from importer.ledger import SqliteLedger
 from importer.outcomes import State
 from importer.sandbox import FAULTS, Sandbox
+from importer.sources.base import CHUNK_ROWS
 
 Importer = Callable[..., Ended]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -226,7 +227,7 @@ def test_a_second_signal_ends_at_once_and_the_next_run_finds_what_was_in_flight(
 
 
 HEADER = "provider,group_ref,consumer_ref,api_key\n"
-ROWS = "".join(f"stripe,g{n},u{n},fake-key-{n}\n" for n in range(3_000))
+ROWS = "".join(f"stripe,g{n},u{n},fake-key-{n:040}\n" for n in range(CHUNK_ROWS - 500))
 """Enough for the header to be read and the run to begin, too little for a first chunk."""
 
 

@@ -29,10 +29,11 @@ from importer.inputs import open_inputs
 from importer.preparing import Part, PreparedChunk, Preparer, Task
 from importer.reading import ReaderProcess, _packed, _unpacked, start_reading
 from importer.sandbox import Sandbox
+from importer.sources.base import CHUNK_ROWS
 
 Importer = Callable[..., Ended]
 SAMPLES = Path(__file__).parents[1] / "samples"
-ROWS = 11_000
+ROWS = 2 * CHUNK_ROWS + 1_000
 """Three chunks."""
 
 KEY, NOW = secrets.token_bytes(32), datetime.now(UTC)
@@ -49,7 +50,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of three chunks, with a row that cannot be sent in each."""
     path = tmp_path_factory.mktemp("large") / "rows.csv"
-    return write_csv(path, [token_row(n, **({"provider": ""} if n % 5_000 == 7 else {})) for n in range(ROWS)])
+    return write_csv(path, [token_row(n, **({"provider": ""} if n % CHUNK_ROWS == 7 else {})) for n in range(ROWS)])
 
 
 def config_of(path: Path) -> Config:
@@ -101,19 +102,23 @@ def test_a_pass_gives_what_one_in_this_process_gives(large: Path, task: Task, re
 
 
 @SHARED
-@pytest.mark.parametrize("rows", [1, 5_000, 5_001])
+@pytest.mark.parametrize("rows", [1, CHUNK_ROWS, CHUNK_ROWS + 1])
 def test_a_pass_over_the_first_rows_gives_these(large: Path, task: Task, reader: ReaderProcess, rows: int) -> None:
     here = Preparer(open_inputs(config_of(large)))
 
     assert told(reader.chunks(task, rows, lambda: False)) == told(here.chunks(task, rows, lambda: False))
 
 
-SOME, MOST = {1, 4_999, 5_001, 10_999}, set(range(1, ROWS + 1)) - {8, 5_008, 10_008}
+SOME = {1, CHUNK_ROWS - 1, CHUNK_ROWS + 1, ROWS - 1}
+MOST = set(range(1, ROWS + 1)) - {8, CHUNK_ROWS + 8, 2 * CHUNK_ROWS + 8}
 
 
 @pytest.mark.parametrize(
     ("reader", "wanted"),
-    [*(("alone", rows) for rows in (SOME, {10_999}, {1}, {6_000, 6_001}, set(), MOST)), ("shared", SOME)],
+    [
+        *(("alone", rows) for rows in (SOME, {ROWS - 1}, {1}, {CHUNK_ROWS + 500, CHUNK_ROWS + 501}, set(), MOST)),
+        ("shared", SOME),
+    ],
     indirect=["reader"],
     ids=lambda given: given if isinstance(given, str) else f"{len(given)} rows",
 )
@@ -151,11 +156,11 @@ def test_what_is_said_once_is_of_all_rows_whoever_prepared_them(tmp_path: Path) 
 
 def account_row(n: int) -> dict[str, str]:
     """An account as Auth.js keeps it; five of the first chunk and five of the second are not imported."""
-    kind = {0: "credentials", 1: "email"}.get(n // 5_000, "oauth") if n % 1_000 == 0 else "oauth"
+    kind = {0: "credentials", 1: "email"}.get(n // CHUNK_ROWS, "oauth") if n % (CHUNK_ROWS // 5) == 0 else "oauth"
     return {
-        "userId": f"user-{n}", "type": kind, "provider": "google" if 5_000 <= n < 6_000 else "slack",
+        "userId": f"user-{n}", "type": kind, "provider": "google" if 0 <= n - CHUNK_ROWS < 1_000 else "slack",
         "providerAccountId": f"{n}", "refresh_token": f"fake-refresh-{n}", "access_token": f"fake-access-{n}",
-        "expires_at": "1896091200" if n < 10 else "", "scope": "chat:write" if 5_000 <= n < 5_010 else "",
+        "expires_at": "1896091200" if n < 10 else "", "scope": "chat:write" if 0 <= n - CHUNK_ROWS < 10 else "",
     }  # fmt: skip
 
 
@@ -165,7 +170,7 @@ def test_a_column_that_is_decrypted_is_looked_at_from_its_first_row_on(
     """Whether the key fits is told by the first chunk: a later one in which nothing can be read is only bad rows."""
     key = Fernet.generate_key()
     monkeypatch.setenv("FAKE_COLUMN_KEY", key.decode())
-    sealed = [Fernet(key).encrypt(f"fake-key-{n}".encode()).decode() if n < 5_000 else "torn" for n in range(ROWS)]
+    sealed = [Fernet(key).encrypt(f"fake-key-{n}".encode()).decode() if n < CHUNK_ROWS else "torn" for n in range(ROWS)]
     path = write_csv(tmp_path / "rows.csv", [key_row(n, api_key=text) for n, text in enumerate(sealed)])
     mapping = {name: {"column": column} for name, column in
                (("provider", "provider"), ("groupRef", "group_ref"), ("consumerRef", "consumer_ref"))}  # fmt: skip
@@ -177,7 +182,11 @@ def test_a_column_that_is_decrypted_is_looked_at_from_its_first_row_on(
         reader.share_with(Preparer(open_inputs(config)))
         chunks = list(reader.chunks(task_of(path), None, lambda: False))
 
-    assert [(len(chunk.sound), len(chunk.unsound)) for chunk in chunks] == [(5_000, 0), (0, 5_000), (0, 1_000)]
+    assert [(len(chunk.sound), len(chunk.unsound)) for chunk in chunks] == [
+        (CHUNK_ROWS, 0),
+        (0, CHUNK_ROWS),
+        (0, 1_000),
+    ]
 
 
 def toml_of(mapping: dict[str, Any]) -> str:
@@ -196,7 +205,7 @@ def _assigned(item: tuple[str, Any]) -> str:
 
 def test_a_file_that_is_longer_for_one_of_the_two_is_noticed(tmp_path: Path) -> None:
     """It grew while both began to read: neither is believed. (One that is sent is held to its stamp besides.)"""
-    path = write_csv(tmp_path / "rows.csv", [token_row(n) for n in range(5_000)])
+    path = write_csv(tmp_path / "rows.csv", [token_row(n) for n in range(CHUNK_ROWS)])
     here = Preparer(open_inputs(config_of(path)))
     kept_here = list(here.chunks(task_of(path), None, lambda: False, Part.REST))
     write_csv(path, [token_row(n) for n in range(ROWS)])
