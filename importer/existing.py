@@ -130,6 +130,8 @@ class Existing:
 
     def touched(self, identities: Sequence[Identity]) -> set[Identity]:
         """Those of many keys for which `known` or `nearly` would find something: one question instead of two a key."""
+        if self._db.execute("SELECT 1 FROM found LIMIT 1").fetchone() is None:
+            return set()  # the first run into a project: nothing is there to be compared with
         folded = [_folded(identity) for identity in identities]
         rows = self._db.execute(
             "SELECT folded FROM found WHERE folded IN (SELECT value FROM json_each(?))", (json.dumps(folded),)

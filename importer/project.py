@@ -43,7 +43,7 @@ async def find_apps(client: ConnectionsClient, backoff: Backoff) -> tuple[Apps |
 
     Raises ApiRefused where the key is refused, or the run is to stop.
     """
-    answer = await _ask(client.provider_apps, backoff, client.pacer.rest)
+    answer = await ask_patiently(client.provider_apps, backoff, client.pacer.rest)
     if answer.value is not None:
         return Apps(answer.value), ""
     if answer.status == 401:
@@ -52,7 +52,7 @@ async def find_apps(client: ConnectionsClient, backoff: Backoff) -> tuple[Apps |
 
 
 async def _read(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, rest: Rest) -> T:
-    answer = await _ask(ask_for, backoff, rest)
+    answer = await ask_patiently(ask_for, backoff, rest)
     if answer.value is not None:
         return answer.value
     if answer.status in REFUSES_THE_KEY:
@@ -63,7 +63,7 @@ async def _read(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, r
     )
 
 
-async def _ask(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, rest: Rest) -> Answer[T]:
+async def ask_patiently(ask_for: Callable[[], Awaitable[Answer[T]]], backoff: Backoff, rest: Rest) -> Answer[T]:
     """The answer to a read, tried again while there is none; the last one where there never is."""
     answers: list[Answer[T]] = []
 

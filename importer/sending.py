@@ -22,7 +22,7 @@ from importer.ledger.base import Move, PatchEnd, PatchIntent, Reported, Result
 from importer.ledger.writer import LedgerWriter
 from importer.logs import event
 from importer.outcomes import Code, Issue, Outcome, State, Verdict
-from importer.project import refused
+from importer.project import ask_patiently, refused
 from importer.records import Identity
 from importer.remarks import (
     GONE,
@@ -123,7 +123,8 @@ class Sender:
             case Verdict.CREATED:
                 connection = answer.value
                 assert connection is not None  # noqa: S101 - CREATED says so
-                self._existing.folds |= all(connection.identity) and connection.identity != job.identity
+                answered = connection.identity
+                self._existing.folds |= answered != job.identity and all(answered)
                 self._done(job, connection.id, Outcome.CREATED)
             case Verdict.LOOK:
                 return await self._lost(job, answer)
@@ -291,9 +292,10 @@ class Sender:
         return None
 
     async def _whole_project_refused(self) -> bool:
-        """Whether one read of the project is refused too: then it is the run, not the row. Asked once for all."""
+        """Whether a read of the project is refused too: then it is the run, not the row. Asked once for all."""
         if self._project_check is None or self._project_check.done():
-            self._project_check = asyncio.create_task(self._client.project())
+            ask = ask_patiently(self._client.project, self._policy.backoff, self._client.pacer.rest)
+            self._project_check = asyncio.create_task(ask)
         answer = await asyncio.shield(self._project_check)
         if answer.status in REFUSES_THE_KEY:
             self._client.pacer.stop(refused(answer))

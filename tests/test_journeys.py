@@ -295,6 +295,24 @@ def test_a_key_revoked_on_the_way_stops_the_run_and_leaves_the_rest_pending(home
         assert groups(box) == {f"g{n}": 1 for n in range(200)}
 
 
+def test_a_key_is_known_to_be_revoked_though_the_read_that_tells_it_is_lost(home: Path, importer: Importer) -> None:
+    """No row is rejected for it: the project is asked again."""
+    write_csv(home / "rows.csv", [token_row(n) for n in range(200)])
+
+    def revoke(box: Sandbox) -> None:
+        box.next("drop_before", on="project")
+        for kind in ("project", "generate"):
+            box.next("401", 1_000, on=kind)
+
+    with Sandbox() as box:
+        ended = _run_and(importer, box, lambda: revoke(box), at=30)
+        assert ended.exit_code == 5
+        assert {row["outcome"] for row in read_csv(home / "importer-report" / "results.csv")} == {"created", "not_sent"}
+        box.calm()
+        assert importer("run", "rows.csv", **box.environment()).exit_code == 0
+        assert groups(box) == {f"g{n}": 1 for n in range(200)}
+
+
 def _run_and(importer: Importer, box: Sandbox, act: Callable[[], None], at: int) -> Ended:
     """Run, and act once the sandbox holds `at` connections."""
 

@@ -139,6 +139,25 @@ def test_a_proxy_that_cannot_be_used_is_left_to_the_first_request_to_say(monkeyp
     asyncio.run(main())
 
 
+def test_connections_through_a_proxy_are_opened_beforehand_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        proxy = Server(answers)
+        async with proxy.serving():
+            monkeypatch.setenv("http_proxy", proxy.url)
+            transport = AiohttpTransport(connections=2, timeout_s=PATIENT_S, headers={"User-Agent": "importer/1"})
+            await transport.warm("http://api.example", 2)
+            opened = proxy.connections
+            for _ in range(2):
+                answer = await transport.handle_async_request(httpx.Request("GET", "http://api.example/v1"))
+                assert answer.status_code == 200
+            await transport.aclose()
+
+        assert opened == proxy.connections == 2
+        assert all(request.startswith(b"GET http://api.example/v1 ") for request in proxy.requests)
+
+    asyncio.run(main())
+
+
 # --- certificates ---
 
 
