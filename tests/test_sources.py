@@ -642,6 +642,17 @@ def test_a_value_that_python_cannot_hold_is_told_with_its_column_and_rows(tmp_pa
     assert "fake" not in str(error)
 
 
+def test_a_column_whose_name_is_no_utf_8_is_told(tmp_path: Path) -> None:
+    source = parquet_of(tmp_path, pa.table({"client_secret": ["fake-secret"]}), store_schema=False)
+    path = tmp_path / "tokens.parquet"
+    path.write_bytes(path.read_bytes().replace(b"client_secret", b"cl\xefent_secret"))
+
+    error = refusal(source)
+
+    assert "tokens.parquet: the name of a column is no UTF-8" in str(error)
+    assert error.hint
+
+
 @pytest.mark.parametrize(
     ("kept", "told"),
     [

@@ -76,6 +76,10 @@ class ParquetSource:
                 file = pq.ParquetFile(
                     stream, buffer_size=BUFFER_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
                 )
+            except UnicodeDecodeError:
+                raise SourceError(
+                    f"{self.name}: the name of a column is no UTF-8", hint="Rename it, or export the file again."
+                ) from None
             except (pa.ArrowException, OSError):
                 raise self._not_parquet() from None
             check_header(file.schema_arrow.names, self.name)
