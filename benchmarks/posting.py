@@ -10,11 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
-from benchmarks.world import row
+from benchmarks.world import row, seconds_of_the_run
 
 if TYPE_CHECKING:
     from importer.events import Listener
@@ -147,7 +148,8 @@ def over_httpx(source: str, workers: int) -> float:
             return await super().handle_async_request(request)
 
     client.AiohttpTransport = Own  # type: ignore[assignment,misc]
-    return _run(source, workers).elapsed_s
+    _run(source, workers)
+    return seconds_of_the_run(Path.cwd())
 
 
 def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunSummary":

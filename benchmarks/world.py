@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,16 @@ def measure(words: list[str], environment: Mapping[str, str], folder: Path) -> M
         time.sleep(0.02)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Measured(time.monotonic() - started, usage.ru_utime + usage.ru_stime, peak / 1024 / 1024, process.returncode)
+
+
+def seconds_of_the_run(folder: Path) -> float:
+    """From the first row read to the last report, of the only run in the ledger there: summary.json's end earlier."""
+    from importer.ledger import SqliteLedger
+
+    with closing(SqliteLedger(folder / "importer-ledger.db", read_only=True)) as ledger:
+        (run,) = ledger.runs()
+    assert run.ended_at, "it has not ended"
+    return run.ended_at - run.started_at
 
 
 def _resident(pid: int) -> int:
