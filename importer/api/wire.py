@@ -72,7 +72,7 @@ class Body:
 
     def _has_half_a_run_of(self, digits: bytes) -> bool:
         """Whether the body has enough of a UUID's digits in a row that _DIGITS of them may be in it."""
-        body = self.json.replace(b"-", b"").lower()
+        body = self.json.translate(_LOWER, b"-")
         for at in _HALVES:  # noqa: SIM110 - `any` takes a third more
             if digits[at : at + _HALF] in body:
                 return True
@@ -119,6 +119,7 @@ _HALVES = range(0, 32 - _HALF + 1, _HALF)
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BASE64 = bytes.maketrans(b"-_", b"+/")
+_LOWER = bytes(range(256)).lower()
 
 
 def body_of(request: GenerateRequest) -> Body:
