@@ -93,16 +93,18 @@ def test_an_idle_connection_is_given_up_before_the_usual_server_does() -> None:
 # --- connections opened beforehand ---
 
 
-def test_connections_are_opened_without_a_request_and_carry_the_first_ones() -> None:
-    """As many as are kept, though more are asked for."""
+@pytest.mark.parametrize("already", [0, 1, 2])
+def test_connections_are_opened_without_a_request_and_carry_the_first_ones(already: int) -> None:
+    """As many as are kept, though more are asked for; one that is open from an earlier request is one of them."""
 
     async def main() -> None:
         server = Server(answers)
         async with server.serving():
             transport = AiohttpTransport(connections=3, timeout_s=PATIENT_S)
             async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+                await asyncio.gather(*(client.get(server.url) for _ in range(already)))
                 await transport.warm(server.url, 8)
-                opened = server.connections, len(server.requests)
+                opened = server.connections, len(server.requests) - already
                 found = await asyncio.gather(*(client.get(server.url) for _ in range(3)))
 
         assert opened == (3, 0)
