@@ -136,8 +136,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async def open_one() -> None:
             with suppress(aiohttp.ClientError, OSError, ValueError):
                 connection = await connector.connect(asked, [], self._patience)
-                await asyncio.sleep(0)  # one that was open already is not given to the others, who begin meanwhile
-                connection.release()
+                try:
+                    await asyncio.sleep(0)  # one that was open already is not given to the others, who begin meanwhile
+                finally:
+                    connection.release()
 
         await asyncio.gather(*(open_one() for _ in range(min(connections, self._connections))))
 
