@@ -392,6 +392,5 @@ class Sender:
 
     def _note(self, job: Job, answer: Answer[object]) -> None:
         job.http_status = answer.status
-        if answer.value is None:  # for a row that fails in the end
-            job.request_id = answer.problem.request_id if answer.problem else ""
-            job.said = said_of(answer)
+        job.request_id = answer.problem.request_id if answer.problem else ""
+        job.said = said_of(answer)

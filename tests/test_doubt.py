@@ -6,7 +6,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 from desk import Ended, key_row, read_csv, token_row, write_csv
@@ -298,6 +301,40 @@ def test_spent_attempts_say_what_the_last_answer_was(
     assert error["code"] == "attempts_spent"
     assert error["message"].startswith("no connection was made in 2 attempts; the last answer: ")
     assert said in error["message"]
+
+
+class Vague(BaseHTTPRequestHandler):
+    """Answers each post with 200 and a connection, and never has one."""
+
+    def do_GET(self) -> None:
+        kind = urlsplit(self.path).path.rpartition("/")[2]
+        self._say({"connections": [], "provider-apps": [], "providers": {}}.get(kind, {"id": "project-1"}))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._say({"id": "c-1"})
+
+    def _say(self, document: object) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_spent_attempts_say_what_was_answered_where_it_looked_like_a_connection(home: Path, importer: Importer) -> None:
+    write_csv(home / "rows.csv", [key_row(1)])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vague) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        ended = importer("run", "rows.csv", "--attempts", "2", AMP_API_URL=f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+    assert ended.exit_code == 4, ended.err
+    (error,) = read_csv(home / "importer-report/errors.csv")
+    assert error["message"] == "no connection was made in 2 attempts; the last answer: HTTP 200, unreadable"
 
 
 def test_an_intent_without_its_owner_waits_for_as_long_as_its_request_may_have_left_after_it(
