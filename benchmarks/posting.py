@@ -19,7 +19,6 @@ from benchmarks.world import row, seconds_of_the_run
 
 if TYPE_CHECKING:
     from importer.events import Listener
-    from importer.summary import RunSummary
 
 HEADERS = {"X-Api-Key": "fake-key", "Content-Type": "application/json", "Accept": "application/json"}
 
@@ -152,7 +151,7 @@ def over_httpx(source: str, workers: int) -> float:
     return seconds_of_the_run(Path.cwd())
 
 
-def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunSummary":
+def _run(source: str, workers: int, listener: "Listener | None" = None) -> None:
     """What the command line does, within this process."""
     import importer
     from importer import process
@@ -162,7 +161,6 @@ def _run(source: str, workers: int, listener: "Listener | None" = None) -> "RunS
     flags = {"source__paths": (source,), "limits__rate": "unlimited", "limits__workers": workers}
     summary = importer.run(importer.load_config(None, os.environ, **flags), listener=listener)
     assert int(summary.exit_code) == 0, summary
-    return summary
 
 
 if __name__ == "__main__":

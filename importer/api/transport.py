@@ -5,8 +5,8 @@ httpx's own pool slows down as concurrency rises (encode/httpcore issue 1035: 53
 it may be sent again, so this thin transport keeps aiohttp's exceptions in hand. No HTTP of our own.
 
 aiohttp's requests, answers and connections, without its session: what that adds is what no request may meet (cookies,
-redirects, a second GET or DELETE where the first was lost, which no pacer would know of), and takes a fifteenth of a
-row's time.
+redirects, a second GET or DELETE where the first was lost, which no pacer would know of), and takes a
+twentieth of a row's time.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2_000
 """Rows in a chunk: enough to make column work cheap, few enough that a chunk's secrets are soon gone, and that two
-processes which share 20,000 rows end at nearly the same time (with 5,000 they took a fifth longer)."""
+processes which share 20,000 rows end at nearly the same time (with 5,000 they took a seventh longer)."""
 
 CHUNK_CHARACTERS = 16 * 1024 * 1024
 """Characters of text from which on a chunk has fewer rows: 2,000 usual ones have a thirteenth of it."""
