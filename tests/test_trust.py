@@ -3,18 +3,23 @@
 import asyncio
 import base64
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
 import trustme
 from conformance.transport import PATIENT_S, TIMEOUT_S, Behave, Peer, Server, after_reading, answers
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from desk import Ended, key_row, write_csv
 
 from importer.api.transport import AiohttpTransport, Lost, NeverLeft
-from importer.api.trust import check_ca_file, trusting
+from importer.api.trust import check_ca_file, mistrust, trusting
 from importer.config import Config
 from importer.errors import ConfigError
 from importer.sandbox import Sandbox
@@ -106,6 +111,58 @@ def test_a_certificate_for_another_host_gets_nothing(authority: trustme.CA, ca_f
 def test_a_certificate_that_has_expired_gets_nothing(authority: trustme.CA, ca_file: Path) -> None:
     context = served_with(authority, "127.0.0.1", expires=datetime(2021, 1, 1, tzinfo=UTC))
     assert refused(context, ca_file) == "the server's certificate is out of date, or this machine's clock is wrong"
+
+
+def by_hand(bits: int, path: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's side of TLS for 127.0.0.1, and the file with its authority, as somebody may make them by hand: the
+    authority says that it is one, and nothing else of what RFC 5280 (4.2.1) wants of it."""
+    key = rsa.generate_private_key(65_537, bits)
+    company, host = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("Fake CA", "host"))
+    authority, server = (
+        x509.CertificateBuilder(company, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(extension, critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+        for subject, extension in (
+            (company, x509.BasicConstraints(ca=True, path_length=None)),
+            (host, x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])),
+        )
+    )
+    formats = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (path / "by-hand.pem").write_bytes(authority)
+    (path / "server.pem").write_bytes(server + key.private_bytes(*formats))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # or the local OpenSSL refuses to serve a short key
+    context.load_cert_chain(path / "server.pem")
+    return context, path / "by-hand.pem"
+
+
+def test_a_key_that_is_too_short_is_said_to_be(tmp_path: Path) -> None:
+    context, ca_file = by_hand(1_024, tmp_path)
+
+    said = "the server's certificate, or its authority's, is too weak to be trusted ("
+    assert refused(context, ca_file).startswith(said)
+
+
+def test_an_authority_that_python_minds_from_3_13_on_is_said_to_break_a_rule(tmp_path: Path) -> None:
+    context, ca_file = by_hand(2_048, tmp_path)
+    strict = trusting(ca_file)
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    server = Server(answers)
+
+    async def run() -> BaseException:
+        async with server.serving(ssl=context):
+            with pytest.raises(ssl.SSLCertVerificationError) as caught:
+                await asyncio.open_connection("127.0.0.1", httpx.URL(server.url).port, ssl=strict)
+            return caught.value
+
+    said = mistrust(asyncio.run(run()))
+    assert said.startswith("the server's certificate, or its authority's, breaks a rule of RFC 5280 (")
+    assert "127.0.0.1" not in said
+    if sys.version_info >= (3, 13):
+        assert refused(context, ca_file) == said
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

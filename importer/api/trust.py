@@ -12,6 +12,13 @@ _HOST_MISMATCH: Final = frozenset({62, 64})
 _OUT_OF_DATE: Final = frozenset({9, 10})
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
+_AGAINST_THE_RULES: Final = range(80, 95)
+"""X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA to X509_V_ERR_EC_KEY_EXPLICIT_PARAMS: what only VERIFY_X509_STRICT minds, which
+Python sets from 3.13 on. Many an authority that a company made itself offends."""
+
+_TOO_WEAK: Final = frozenset({66, 67, 68})
+"""X509_V_ERR_EE_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL and X509_V_ERR_CA_MD_TOO_WEAK."""
+
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Certificates and host names are verified, TLS 1.2 at least is spoken.
@@ -55,5 +62,10 @@ def mistrust(error: BaseException | None) -> str:
             return "the server's certificate is for another host name: check api.url"
         if error.verify_code in _OUT_OF_DATE:
             return "the server's certificate is out of date, or this machine's clock is wrong"
+        if error.verify_code in _TOO_WEAK:
+            return f"the server's certificate, or its authority's, is too weak to be trusted ({error.verify_message})"
+        if error.verify_code in _AGAINST_THE_RULES:
+            said = f"the server's certificate, or its authority's, breaks a rule of RFC 5280 ({error.verify_message})"
+            return f"{said}: have it issued anew; up to 3.12, Python does not mind"
         return "the server's certificate is not trusted: if your company has its own authority, name it in api.ca_file"
     return "no TLS connection could be agreed on: the server has to speak TLS 1.2 or later"
