@@ -80,6 +80,8 @@ class Pace:
     latency: Latency = Latency()
     best: float | None = None
     """The fastest pace that held: a limit that has risen has probably come back to it."""
+    went_back: bool = False
+    """Since the last refusal the pace went back to `best`: whether that holds is not known yet."""
 
 
 class RatePolicy(Protocol):
@@ -189,6 +191,7 @@ class AdaptiveRate:
             hold_s=seen.hold_s,
             latency=Latency(pace.latency.floor_s),
             best=self._best(pace),
+            went_back=False,
         )
 
     def _is_the_same(self, pace: Pace, good: float) -> bool:
@@ -214,7 +217,7 @@ class AdaptiveRate:
             return None
         if pace.quiet_s >= self.held_s:
             return max(pace.best or 0.0, pace.good)
-        return None if pace.good == pace.best else pace.best
+        return None if pace.went_back else pace.best
 
     def _weighed(self, pace: Pace) -> Pace:
         """A step back to less than what is answered, where latency has grown."""
@@ -232,7 +235,7 @@ class AdaptiveRate:
             return replace(pace, rate=min(self.most, float(pace.rate * self.growth**used_s)))
         rate = min(self.most, self._rate_at(pace, pace.good, pace.quiet_s))
         if pace.best is not None and self._has_come_back(pace, pace.good, pace.best, rate):
-            return replace(pace, rate=pace.best, good=pace.best, settled=True, quiet_s=0.0, accepted=0)
+            return replace(pace, rate=pace.best, good=pace.best, settled=True, quiet_s=0.0, accepted=0, went_back=True)
         return replace(pace, rate=rate)
 
     def _has_come_back(self, pace: Pace, good: float, best: float, rate: float) -> bool:

@@ -503,7 +503,8 @@ def test_the_next_rate_is(pace: Pace, seen: Seen, rate: float) -> None:
         pytest.param(replace(AT_100, quiet_s=6.0), 100.0, id="held"),
         pytest.param(replace(AT_100, quiet_s=6.0, best=300.0), 300.0, id="another held better"),
         pytest.param(replace(AT_100, quiet_s=1.0, best=300.0), 300.0, id="on the way down"),
-        pytest.param(replace(AT_100, quiet_s=1.0, best=100.0), None, id="tried in vain"),
+        pytest.param(replace(AT_100, quiet_s=1.0, best=100.0), 100.0, id="refused again where it held"),
+        pytest.param(replace(AT_100, quiet_s=1.0, best=100.0, went_back=True), None, id="gone back to in vain"),
     ],
 )
 def test_the_best_pace_is_the_one_that_held(pace: Pace, best: float | None) -> None:
@@ -585,16 +586,19 @@ class Queue:
 
 
 class Wire(MovedClock):
-    """A clock on which answers arrive while somebody sleeps."""
+    """A clock on which answers arrive while somebody sleeps; one sleep of so many is late, by 5 to 40 ms."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, late_of: int = 0) -> None:
         super().__init__()
         self.random = random.Random(seed)
+        self.late_of = late_of
         self.answers: list[tuple[float, int, Answer[object]]] = []
         self.heard: Callable[[Answer[object]], None] = lambda _: None
 
     async def sleep(self, seconds: float) -> None:
         end = self.time + seconds
+        if self.late_of and self.random.randrange(self.late_of) == 0:
+            end += self.random.uniform(0.005, 0.04)
         if self.answers and self.answers[0][0] <= end:
             self.time, _, answer = heapq.heappop(self.answers)
             self.heard(answer)
@@ -672,6 +676,18 @@ def test_it_follows_the_limit_of_a_server_that_makes_everybody_wait_a_second() -
         assert refused(sent, 10) <= 0.01
 
     assert whole >= 0.95
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_on_a_busy_machine_too_it_is_soon_back_at_a_limit_that_was_lower_for_a_while(seed: int) -> None:
+    """A limit that falls is met twice at the pace that held, and that pace is not forgotten for it."""
+    clock = Wire(seed, late_of=100)
+    server, driven = Limit(120.0, 20.0, retry_after_s=1.0), Driven(clock=clock)
+    for rate in (120.0, 40.0, 120.0):
+        server.rate = rate
+        sent = driven.send(server, clock.random.uniform(50, 70))
+        assert any(reached(sent, rate, begin, begin + 2) >= 0.9 for begin in range(9))
+        assert refused(sent, 10) <= 0.01
 
 
 @pytest.mark.parametrize(
