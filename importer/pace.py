@@ -82,6 +82,8 @@ class Pace:
     """The fastest pace that held: a limit that has risen has probably come back to it."""
     went_back: bool = False
     """Since the last refusal the pace went back to `best`: whether that holds is not known yet."""
+    away_s: float = 0.0
+    """Seconds for which it has been lower than `best`."""
 
 
 class RatePolicy(Protocol):
@@ -155,6 +157,7 @@ class AdaptiveRate:
             quiet_s=pace.quiet_s + used_s,
             accepted=pace.accepted + seen.accepted,
             latency=pace.latency.after(seen),
+            away_s=pace.away_s + seen.elapsed_s if self._has_fallen(pace) else 0.0,
         )
         if seen.refused:
             return self._refused(pace, seen)
@@ -244,7 +247,7 @@ class AdaptiveRate:
         A slow rise is at twice `good` by then, a steep one at `1 + sqrt(2)` times: either way a second's worth has been
         accepted beyond `good`.
         """
-        if self._rises_steeply(pace, good):
+        if self._rises_steeply(pace):
             return rate >= min(best, (1 + math.sqrt(2)) * good)
         return 2 * good <= rate < best
 
@@ -252,24 +255,31 @@ class AdaptiveRate:
         """The pace so many seconds after the last step back: a rest in which it creeps, then up, slowly at first."""
         rising_s = max(0.0, quiet_s - self._rest_s(pace, good))
         creep = self.creep if not pace.hold_s else 0.0 if pace.measured else 10 * self.creep
-        steep = self._rises_steeply(pace, good)
+        steep = self._rises_steeply(pace)
         return good * (1 + creep * quiet_s + (rising_s if steep else 0.02 * math.expm1(min(rising_s, 20.0))))
 
-    def _rises_steeply(self, pace: Pace, good: float) -> bool:
+    def _rises_steeply(self, pace: Pace) -> bool:
         """Whether a limit that makes everybody wait has fallen: it is asked for sooner, and faster, than a new one."""
-        return bool(pace.settled and pace.hold_s and pace.best is not None and good < 0.9 * pace.best)
+        return bool(pace.settled and pace.hold_s and self._has_fallen(pace))
+
+    def _has_fallen(self, pace: Pace) -> bool:
+        return pace.good is not None and pace.best is not None and pace.good < 0.9 * pace.best
 
     def _rest_s(self, pace: Pace, good: float) -> float:
         """Seconds at the pace that holds, before it rises again: what that costs must be little beside what it may win.
 
         It costs a refused request at least, which should be one of many. Where it makes everybody wait, it costs the
         more the faster the pace is, for a burst gives back the smaller part: at 40/s a second of waiting is worth 8 s
-        of rest, at 120/s it is worth 72; and 3 s where a faster pace has held before, which probably comes back.
+        of rest, at 120/s it is worth 72. Where a faster pace has held before, which probably comes back, and the less
+        probably the longer it stays away, it is worth 3 s in the first minute, and a twentieth of the time afterwards.
         """
         rest_s = 1.0 + min(10.0, 40 / good)
         if not pace.settled:
             return rest_s
-        return rest_s + pace.hold_s * (3.0 if self._rises_steeply(pace, good) else min(100.0, good**2 / 200))
+        worth_s = min(100.0, good**2 / 200)
+        if self._rises_steeply(pace):
+            worth_s = max(3.0, min(worth_s, (pace.away_s - pace.quiet_s) / 20))  # as it was at the last step back
+        return rest_s + pace.hold_s * worth_s
 
 
 def rate_policy(setting: float | str) -> RatePolicy:

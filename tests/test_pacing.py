@@ -469,6 +469,11 @@ COSTLY = replace(AT_100, hold_s=1.0, settled=True, measured=True)
         # one that has fallen is asked for sooner and faster, up to where it was
         pytest.param(replace(COSTLY, quiet_s=4.2, best=300.0), USED, 100.0, id="fallen: rests less"),
         pytest.param(replace(COSTLY, quiet_s=4.8, best=300.0), USED, 150.0, id="fallen: rises steeply"),
+        pytest.param(replace(COSTLY, quiet_s=4.8, best=300.0, away_s=64.0), USED, 150.0, id="fallen: for a minute"),
+        pytest.param(replace(COSTLY, quiet_s=7.2, best=300.0, away_s=127.1), USED, 100.0, id="fallen: for two"),
+        pytest.param(replace(COSTLY, quiet_s=7.8, best=300.0, away_s=127.8), USED, 150.0, id="rises after that"),
+        pytest.param(replace(COSTLY, quiet_s=51.2, best=300.0, away_s=9e3), USED, 100.0, id="as rarely as any other"),
+        pytest.param(replace(COSTLY, quiet_s=51.8, best=300.0, away_s=9e3), USED, 150.0, id="and not more rarely"),
         pytest.param(replace(COSTLY, quiet_s=5.65, best=300.0), USED, 235.0, id="fallen: not yet a whole second"),
         pytest.param(replace(COSTLY, quiet_s=5.75, best=300.0), USED, 300.0, id="fallen: back to the best"),
         pytest.param(replace(COSTLY, quiet_s=4.85, best=150.0), USED, 150.0, id="fallen a little: no further"),
@@ -688,6 +693,21 @@ def test_on_a_busy_machine_too_it_is_soon_back_at_a_limit_that_was_lower_for_a_w
         sent = driven.send(server, clock.random.uniform(50, 70))
         assert any(reached(sent, rate, begin, begin + 2) >= 0.9 for begin in range(9))
         assert refused(sent, 10) <= 0.01
+
+
+@pytest.mark.parametrize(("rate", "hold_s", "least"), [(120.0, 1.0, 0.93), (300.0, 1.0, 0.96), (300.0, 5.0, 0.93)])
+def test_a_limit_that_stays_lower_is_tried_ever_more_rarely_and_found_all_the_same_when_it_rises(
+    rate: float, hold_s: float, least: float
+) -> None:
+    """Asked for as often as in the first minute, 0.92, 0.91 and 0.8 of it were reached."""
+    server, driven = Limit(rate, rate / 6, retry_after_s=hold_s), Driven()
+    driven.send(server, 60)
+    server.rate = rate / 3
+    sent = driven.send(server, 600)
+    assert reached(sent, rate / 3, 200, 600) >= least
+
+    server.rate = rate
+    assert reached(driven.send(server, 120), rate, 110, 120) >= 0.9
 
 
 @pytest.mark.parametrize(
