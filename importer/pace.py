@@ -83,7 +83,7 @@ class Pace:
     went_back: bool = False
     """Since the last refusal the pace went back to `best`: whether that holds is not known yet."""
     away_s: float = 0.0
-    """Seconds for which it has been lower than `best`."""
+    """Seconds for which `good` has been well below `best`."""
 
 
 class RatePolicy(Protocol):

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def source_of(world: World, kind: str) -> tuple[tuple[str, ...], bytes]:
         world.config(f'{FAST}\n[source]\npaths = ["{path}"]\nrecords = "$.result.items"\n')
         return (), b""
     if kind == "sqlite":
-        with sqlite3.connect(world.given / "store.db") as database:
+        with closing(sqlite3.connect(world.given / "store.db")) as database, database:
             frame.to_sql("tokens", database)
         world.environment["STORE"] = f"sqlite:///{world.given / 'store.db'}"
         world.config(f'{FAST}\n[source]\nurl_env = "STORE"\nquery = "select * from tokens"\n')  # noqa: S608 - no SQL of ours

@@ -133,24 +133,23 @@ def crash(token):
     raise KeyError(token)
 class Broken:
     def __del__(self):
-        crash("{0}")
+        crash(sys.argv[1])
 def in_thread():
-    thread = threading.Thread(target=crash, args=("{0}",))
+    thread = threading.Thread(target=crash, args=(sys.argv[1],))
     thread.start(); thread.join()
 def unraisable():
     Broken(); gc.collect()
 def uncaught():
-    crash("{0}")
-{1}()
+    crash(sys.argv[1])
+{0}()
 """
 
 
 @pytest.mark.parametrize(("where", "exit_code"), [("in_thread", 0), ("unraisable", 0), ("uncaught", 1)])
 def test_nothing_that_python_prints_by_itself_has_a_value(where: str, exit_code: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", HOOKS.format(SECRET, where)], text=True, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", HOOKS.format(where), SECRET], text=True, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == exit_code
-    # the line of source that is shown is the test's own, and python has none of it
     assert "KeyError" in done.stderr
     assert SECRET not in done.stderr

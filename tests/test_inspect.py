@@ -4,6 +4,7 @@ import json
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -517,7 +518,7 @@ def test_standard_input_is_looked_at(shell: Importer) -> None:
 def test_a_query_is_looked_at_through_its_config(importer: Importer, home: Path) -> None:
     import sqlite3
 
-    with sqlite3.connect(home / "app.db") as database:
+    with closing(sqlite3.connect(home / "app.db")) as database, database:
         database.execute("create table tokens (customer, user_id, crm, tok, exp)")
         database.execute("insert into tokens values (1, 2, 'slack', 'fake-token-1', 1896091200)")
     database.close()

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,14 +112,14 @@ def test_to_read_a_ledger_does_not_make_one(tmp_path: Path) -> None:
 
 
 def another_database(path: Path) -> None:
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE customers (name TEXT)")
     db.close()
 
 
 def of_a_newer_importer(path: Path) -> None:
     whole(path)
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"PRAGMA user_version = {NEWER_VERSION}")
     db.close()
 
@@ -173,7 +174,7 @@ def open_and_read(path: Path, read_only: bool) -> None:
 def test_a_ledger_whose_making_was_cut_short_is_told_or_made_again(tmp_path: Path) -> None:
     """`kill -9` between the schema and the key."""
     whole(tmp_path / "ledger.db")
-    with sqlite3.connect(tmp_path / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db, db:
         db.execute("DELETE FROM meta")
     db.close()
 
@@ -366,7 +367,7 @@ def test_a_ledger_that_another_program_keeps_locked_is_told(aimed: SqliteLedger)
 
 def damage(path: Path, tables: list[str]) -> None:
     """Overwrite the first page of these tables, as a bad disk would."""
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         size = db.execute("PRAGMA page_size").fetchone()[0]
         pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
     db.close()

@@ -11,6 +11,7 @@ import sys
 import tracemalloc
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -328,7 +329,7 @@ def test_the_memory_for_json_does_not_grow_with_the_file(tmp_path: Path, name: s
 
 
 def fill_sqlite(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"create table tokens ({', '.join(f'{name} text' for name in columns)})")
         marks = ", ".join("?" for _ in columns)
         database.executemany("insert into tokens values (" + marks + ")", rows)  # noqa: S608 - nothing but marks
@@ -453,7 +454,8 @@ def test_a_query_cannot_write_to_sqlite(tmp_path: Path, statement: str) -> None:
     error = refusal(lambda: list(open_sources(["sqlite:///app.db"], tmp_path, query=statement)[0].chunks()))
 
     assert "only reading is allowed" in str(error)
-    assert sqlite3.connect(tmp_path / "app.db").execute("select a from tokens").fetchall() == [("1",)]
+    with closing(sqlite3.connect(tmp_path / "app.db")) as db:
+        assert db.execute("select a from tokens").fetchall() == [("1",)]
 
 
 @pytest.mark.parametrize(

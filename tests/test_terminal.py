@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,7 +180,8 @@ def test_status_tells_of_a_run_in_progress(home: Path, terminal: Open, shell: Ru
         assert told, status
         finished = int(told[1])
         assert finished == int(told[2])
-    with sqlite3.connect(home / "importer-ledger.db", timeout=10) as ledger:  # as if they had been finished long ago
+    with closing(sqlite3.connect(home / "importer-ledger.db", timeout=10)) as ledger, ledger:
+        # as if they had been finished long ago
         ledger.execute("UPDATE results SET finished_at = finished_at - 3600 WHERE row <= 3")
     told = re.search(r" (\d+) rows finished so far, (\d+) in the last minute", shell("status").out)
     assert told

@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
@@ -59,7 +60,7 @@ def _event(text: str) -> None:
 
 
 def _into_the_ledger(text: str) -> None:
-    with sqlite3.connect("importer-ledger.db", timeout=10) as ledger:
+    with closing(sqlite3.connect("importer-ledger.db", timeout=10)) as ledger, ledger:
         ledger.execute("create table if not exists notes (note text)")
         ledger.execute("insert into notes values (?)", [text])
 
