@@ -521,7 +521,6 @@ def test_a_query_is_looked_at_through_its_config(importer: Importer, home: Path)
     with closing(sqlite3.connect(home / "app.db")) as database, database:
         database.execute("create table tokens (customer, user_id, crm, tok, exp)")
         database.execute("insert into tokens values (1, 2, 'slack', 'fake-token-1', 1896091200)")
-    database.close()
     (home / "db.toml").write_text('[source]\npaths = ["sqlite:///app.db"]\nquery = "select * from tokens"\n')
 
     ended = importer("inspect", "-c", "db.toml")

@@ -114,14 +114,12 @@ def test_to_read_a_ledger_does_not_make_one(tmp_path: Path) -> None:
 def another_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE customers (name TEXT)")
-    db.close()
 
 
 def of_a_newer_importer(path: Path) -> None:
     whole(path)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"PRAGMA user_version = {NEWER_VERSION}")
-    db.close()
 
 
 def whole(path: Path) -> None:
@@ -176,7 +174,6 @@ def test_a_ledger_whose_making_was_cut_short_is_told_or_made_again(tmp_path: Pat
     whole(tmp_path / "ledger.db")
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as db, db:
         db.execute("DELETE FROM meta")
-    db.close()
 
     try:
         SqliteLedger(tmp_path / "ledger.db").close()
@@ -370,7 +367,6 @@ def damage(path: Path, tables: list[str]) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         size = db.execute("PRAGMA page_size").fetchone()[0]
         pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
-    db.close()
     with path.open("r+b") as file:
         for table in tables:
             file.seek((pages[table] - 1) * size)

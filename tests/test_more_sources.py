@@ -333,7 +333,6 @@ def fill_sqlite(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]
         database.execute(f"create table tokens ({', '.join(f'{name} text' for name in columns)})")
         marks = ", ".join("?" for _ in columns)
         database.executemany("insert into tokens values (" + marks + ")", rows)  # noqa: S608 - nothing but marks
-    database.close()
 
 
 def test_cells_of_postgres_keep_their_types(postgres: Postgres) -> None:

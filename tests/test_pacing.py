@@ -516,6 +516,13 @@ def test_the_best_pace_is_the_one_that_held(pace: Pace, best: float | None) -> N
     assert AdaptiveRate().next(pace, REFUSED).best == best
 
 
+def test_a_pace_that_held_once_it_was_gone_back_to_outlasts_two_refusals() -> None:
+    pace = replace(AT_100, quiet_s=6.0, best=100.0, went_back=True)
+    for _ in range(2):
+        pace = AdaptiveRate().next(pace, REFUSED)
+        assert pace.best == 100.0
+
+
 @pytest.mark.parametrize(
     ("pace", "seen", "measured", "settled"),
     [
