@@ -61,8 +61,8 @@ def _filled(block: Sequence[Sequence[object]]) -> tuple[str, list[object]]:
 def _quick_to_bind(column: Sequence[object]) -> Sequence[object]:
     """The values as sqlite3 takes them at once.
 
-    For all but int, float, str and bytearray it looks for an adapter first: 450 ns for bytes where a bytearray takes
-    150, and 360 for None where 0 takes 25.
+    For all but int, float, str and bytearray it looks for an adapter first: with Python 3.11 that is 450 ns for bytes
+    where a bytearray takes 150, and 360 for None where 0 takes 25.
     """
     if bytes not in map(type, column):
         return column
