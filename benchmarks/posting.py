@@ -146,7 +146,7 @@ def over_httpx(source: str, workers: int) -> float:
             request.headers.update({"Host": request.url.netloc.decode(), "Content-Length": str(length), **self._common})
             return await super().handle_async_request(request)
 
-    client.AiohttpTransport = Own  # type: ignore[assignment,misc]
+    client.AiohttpTransport = Own  # type: ignore[assignment,misc]  # stands in for it
     _run(source, workers)
     return seconds_of_the_run(Path.cwd())
 

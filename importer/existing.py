@@ -141,23 +141,23 @@ class Existing:
 
     def known(self, identity: Identity) -> list[Found]:
         """The connections of one key as the listing gave them, the oldest first."""
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608 - our own names
         return self._split(identity, map(_row, rows)).mine
 
     def nearly(self, identity: Identity) -> list[Found]:
         """Connections of the listing whose refs differ from these in case, blanks or composition only."""
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE folded = ?", (_folded(identity),))  # noqa: S608 - our own names
         return self._split(identity, map(_row, rows)).near
 
     def claim(self, connection_id: str) -> Found | None:
         """The connection with this id, as the listing gave it; from now on somebody answers for it."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE id = ?", (connection_id,)).fetchone()  # noqa: S608
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE id = ?", (connection_id,)).fetchone()  # noqa: S608 - our own names
         self._db.execute("UPDATE found SET claimed = 1 WHERE id = ?", (connection_id,))
         return _row(row) if row else None
 
     def unclaimed(self) -> Iterator[Found]:
         """The connections of the listing that nobody answers for."""
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE claimed = 0 ORDER BY folded, id"):  # noqa: S608
+        for row in self._db.execute(f"SELECT {_COLUMNS} FROM found WHERE claimed = 0 ORDER BY folded, id"):  # noqa: S608 - our own names
             yield _row(row)
 
     async def look(self, identity: Identity) -> Looked | None:

@@ -223,7 +223,7 @@ class Pacer:
         elif beyond >= 0:
             most_s = min(self._patience.cap_s, self._patience.base_s * 2 ** min(beyond, 30))
             # full jitter would let probes go at once; half of it keeps a rhythm and still parts many machines
-            self._hold(now + random.uniform(most_s / 2, most_s), "the API does not answer")  # noqa: S311
+            self._hold(now + random.uniform(most_s / 2, most_s), "the API does not answer")  # noqa: S311 - no secret
 
     def _accepted_one(self, answer: Answer[object], now: float) -> None:
         self._refused_since = None

@@ -119,7 +119,7 @@ class ReaderProcess:
             start_new_session=True,  # Ctrl-C is for the run, which lets this end
         )
         assert self._process.stdin  # noqa: S101 - as it was asked for
-        assert self._process.stdout  # noqa: S101
+        assert self._process.stdout  # noqa: S101 - as it was asked for
         self._to, self._from = self._process.stdin, self._process.stdout
         self._spans: list[tuple[int, int, int]] = []
         self._sending = False

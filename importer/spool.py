@@ -118,7 +118,7 @@ class Spool:
         return self._seen("tokens", "key", tokens)
 
     def _seen(self, table: str, value: str, rows: Sequence[tuple[bytes, bytes, int, int]]) -> dict[int, Seen]:
-        if change_all(self._db, f"INSERT OR IGNORE INTO {table} SELECT * FROM {{}}".format, rows) == len(rows):  # noqa: S608
+        if change_all(self._db, f"INSERT OR IGNORE INTO {table} SELECT * FROM {{}}".format, rows) == len(rows):  # noqa: S608 - our own names
             return {}
         select = f"SELECT {value}, source_no, row FROM {table} WHERE digest = ?"  # noqa: S608 - our names
         found = {at: Seen(*self._db.execute(select, (row[0],)).fetchone()) for at, row in enumerate(rows)}
@@ -167,7 +167,7 @@ class Spool:
     def drop_problems(self, source_no: int, row: int) -> None:
         """Forget what was wrong with a row that does not count any more."""
         for table in ("problems", "warnings"):
-            self._db.execute(f"DELETE FROM {table} WHERE source_no = ? AND row = ?", (source_no, row))  # noqa: S608
+            self._db.execute(f"DELETE FROM {table} WHERE source_no = ? AND row = ?", (source_no, row))  # noqa: S608 - our own names
 
     def get(self, source_no: int, row: int) -> SpooledRow | None:
         """One row."""
@@ -201,7 +201,7 @@ class Spool:
         """For each provider that is named, and each auth scheme of its rows, the commonest first."""
         flags = ", ".join(f"sum(freshness & {flag.value} > 0)" for flag in Freshness)
         found = self._db.execute(
-            f"SELECT provider, scheme, count(*), sum(action <= ?), {flags} FROM rows WHERE provider <> ''"  # noqa: S608
+            f"SELECT provider, scheme, count(*), sum(action <= ?), {flags} FROM rows WHERE provider <> ''"  # noqa: S608 - our own names
             " GROUP BY provider, scheme ORDER BY 3 DESC, provider, scheme",
             (int(max(TO_SEND)),),
         )
@@ -213,7 +213,7 @@ class Spool:
         It is done in SQL: such rows may be all of a million.
         """
         shared = (
-            f"action = {Action.POST.value} AND (provider, group_ref) IN (SELECT provider, group_ref FROM rows"  # noqa: S608
+            f"action = {Action.POST.value} AND (provider, group_ref) IN (SELECT provider, group_ref FROM rows"  # noqa: S608 - our own names
             f" WHERE action NOT IN ({Action.REJECTED.value}, {Action.DUPLICATE.value}) AND provider <> ''"
             " GROUP BY provider, group_ref HAVING min(consumer_ref) <> max(consumer_ref))"
         )
@@ -231,7 +231,7 @@ class Spool:
         """How many problems were found, of these codes or of all."""
         marks = ", ".join("?" * len(codes))
         where = f" WHERE code IN ({marks})" if codes else ""
-        return int(self._db.execute(f"SELECT count(*) FROM problems{where}", codes).fetchone()[0])  # noqa: S608
+        return int(self._db.execute(f"SELECT count(*) FROM problems{where}", codes).fetchone()[0])  # noqa: S608 - our own names
 
     def warning_count(self) -> int:
         """How many warnings there are."""
@@ -291,7 +291,7 @@ class Spool:
     def problems(self, sources: Sequence[str], table: Table = "problems") -> Iterator[ProblemRow]:
         """Every problem (or warning) found so far, in the order of the rows."""
         found = self._db.execute(
-            "SELECT p.source_no, p.row, field, code, reason, fix, stage, provider, group_ref, consumer_ref"  # noqa: S608
+            "SELECT p.source_no, p.row, field, code, reason, fix, stage, provider, group_ref, consumer_ref"  # noqa: S608 - our own names
             f" FROM {table} p JOIN rows r ON r.source_no = p.source_no AND r.row = p.row"
             " ORDER BY p.source_no, p.row, p.rowid"
         )

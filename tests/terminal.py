@@ -28,7 +28,7 @@ class Terminal:
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:  # the child, which becomes the command
             os.chdir(folder)
-            os.execve(sys.executable, [sys.executable, "-m", "importer", *words], dict(environment))  # noqa: S606
+            os.execve(sys.executable, [sys.executable, "-m", "importer", *words], dict(environment))  # noqa: S606 - this interpreter
         self._size(columns)
 
     def resize(self, columns: int) -> None:

@@ -26,7 +26,7 @@ SHOWN = "API key of 29 characters"
 def test_a_key_shows_its_length() -> None:
     key = ApiKey(KEY)
 
-    assert [repr(key), str(key), f"{key}", "%s" % key, f"{[key]}"] == [SHOWN] * 4 + [f"[{SHOWN}]"]  # noqa: UP031
+    assert [repr(key), str(key), f"{key}", "%s" % key, f"{[key]}"] == [SHOWN] * 4 + [f"[{SHOWN}]"]  # noqa: UP031 - every way to format
     assert logging.LogRecord("x", 10, "", 1, "%s %r", (key, key), None).getMessage() == f"{SHOWN} {SHOWN}"
     assert key.reveal() == KEY
 

@@ -159,12 +159,12 @@ def test_a_database_and_its_password_stay_hidden(world: World, postgres: Postgre
     postgres.fill("canaries", [f'"{name}"' for name in frame.columns], frame.to_numpy().tolist())
     world.canaries.made.append(PASSWORD)
     world.environment["STORE"] = postgres.url
-    world.config(f"{FAST}\n[source]\nurl_env = \"STORE\"\nquery = 'select * from canaries'\n")  # noqa: S608
+    world.config(f"{FAST}\n[source]\nurl_env = \"STORE\"\nquery = 'select * from canaries'\n")  # noqa: S608 - no SQL of ours
     tried = [world.run("inspect"), world.run("run", *LOG)]
     world.environment["STORE"] = postgres.url.replace("@", "-wrong@")
     world.canaries.made.append(PASSWORD + "-wrong")
     tried += [world.run("plan"), world.run("run", postgres.url.replace("/postgres", "/nothing"), *LOG)]
-    world.config(f"{FAST}\n[source]\nurl_env = \"STORE\"\nquery = 'select access_token::int from canaries'\n")  # noqa: S608
+    world.config(f"{FAST}\n[source]\nurl_env = \"STORE\"\nquery = 'select access_token::int from canaries'\n")  # noqa: S608 - no SQL of ours
     world.environment["STORE"] = postgres.url
     tried += [world.run("plan", *LOG)]
 

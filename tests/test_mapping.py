@@ -505,7 +505,7 @@ def test_a_mapping_without_what_every_row_needs_is_refused(left_out):
 # --- times ---
 
 
-def read_time(cell: Any, format: str | None = None, zone: str | None = None) -> Any:  # noqa: A002
+def read_time(cell: Any, format: str | None = None, zone: str | None = None) -> Any:  # noqa: A002 - the setting
     [time] = DateReader(format, zone, on_naive=lambda _zone: None)([cell])
     return time
 
@@ -551,7 +551,7 @@ NOON_S = int(NOON.timestamp())
         (pd.Timestamp(NOON), "%Y", None),
     ],
 )
-def test_a_time_is_read_in_its_format_and_zone(cell, format, zone):  # noqa: A002
+def test_a_time_is_read_in_its_format_and_zone(cell, format, zone):  # noqa: A002 - the setting
     time = read_time(cell, format, zone)
 
     assert time == NOON
@@ -594,7 +594,7 @@ def test_a_date_is_its_midnight():
         ([NOON], None, "no date or time"),
     ],
 )
-def test_a_cell_that_is_no_time_says_how_it_was_read(cell, format, reason):  # noqa: A002
+def test_a_cell_that_is_no_time_says_how_it_was_read(cell, format, reason):  # noqa: A002 - the setting
     fault = read_time(cell, format)
 
     assert fault.code is Code.BAD_DATE

@@ -105,7 +105,7 @@ class RunHistory:
     def common_problems(self, run_id: str, limit: int) -> list[tuple[int, ProblemRow]]:
         """The commonest problems of a run: how many rows have each, and the first of them."""
         statement = (
-            f"SELECT {PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608
+            f"SELECT {PROBLEM}, count(*) AS n, min(source_no * 4294967296 + row) AS first FROM problems"  # noqa: S608 - our own names
             " WHERE run_id = ? GROUP BY code, field, gist(message) ORDER BY n DESC, first LIMIT ?"
         )
         names = self._source_names(run_id)
@@ -117,7 +117,7 @@ class RunHistory:
     def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
         with explained(self.path, LedgerLost):
             # `yield from` would close the cursor with the generator, also after the ledger itself
-            for row in self._db.execute(statement, values):  # noqa: UP028
+            for row in self._db.execute(statement, values):  # noqa: UP028 - as said above
                 yield row
 
     def _one(self, statement: str, values: Sequence[object] = ()) -> Any:
@@ -138,7 +138,7 @@ def _compared(db: sqlite3.Connection, run_id: str) -> Compared | None:
     theirs = f"{_KEYS}:before"
     gone = f"{theirs} EXCEPT {ours}"
     fixed = (
-        f"SELECT 1 FROM ({gone}) g JOIN entries e ON e.target = (SELECT target FROM runs WHERE run_id = :now)"  # noqa: S608
+        f"SELECT 1 FROM ({gone}) g JOIN entries e ON e.target = (SELECT target FROM runs WHERE run_id = :now)"  # noqa: S608 - our own names
         " AND e.provider = g.provider AND e.group_ref = g.group_ref AND e.consumer_ref = g.consumer_ref"
         " AND e.state = 'created'"
     )

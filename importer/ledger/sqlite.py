@@ -267,15 +267,15 @@ class SqliteLedger(RunHistory):
                     (self._target, *write.identity, write.fingerprint),
                 )
             case Forget():
-                self._db.execute(f"DELETE FROM superseded WHERE {KEY}", (self._target, *write.identity))  # noqa: S608
+                self._db.execute(f"DELETE FROM superseded WHERE {KEY}", (self._target, *write.identity))  # noqa: S608 - our own names
                 self._update(
-                    "UPDATE entries SET state = 'pending', connection_id = NULL, ours = NULL, doubt = 0,"  # noqa: S608
+                    "UPDATE entries SET state = 'pending', connection_id = NULL, ours = NULL, doubt = 0,"  # noqa: S608 - our own names
                     f" op_fingerprint = NULL, updated_at = ? WHERE {KEY} AND state IN ('rolled_back', 'missing')",
                     (write.at, self._target, *write.identity),
                 )
             case Reported():
                 self._update(
-                    f"UPDATE entries SET reported = ? WHERE {KEY}",  # noqa: S608
+                    f"UPDATE entries SET reported = ? WHERE {KEY}",  # noqa: S608 - our own names
                     (write.fingerprint, self._target, *write.identity),
                 )
 
@@ -308,14 +308,14 @@ class SqliteLedger(RunHistory):
     def _end_patch(self, end: PatchEnd) -> None:
         key = (self._target, *end.identity)
         if end.carried_out:
-            (target,) = self._one(f"SELECT op_fingerprint FROM entries WHERE {KEY}", key) or (None,)  # noqa: S608
+            (target,) = self._one(f"SELECT op_fingerprint FROM entries WHERE {KEY}", key) or (None,)  # noqa: S608 - our own names
             self._supersede("fingerprint", end.identity, target)
             set_to = "fingerprint = op_fingerprint, refresh_digest = ?,"
         else:
             set_to = "fingerprint = X''," if end.unsure else ""
         values = (end.refresh_digest, end.at, *key) if end.carried_out else (end.at, *key)
         self._update(
-            f"UPDATE entries SET {set_to} op_fingerprint = NULL, updated_at = ?"  # noqa: S608
+            f"UPDATE entries SET {set_to} op_fingerprint = NULL, updated_at = ?"  # noqa: S608 - our own names
             f" WHERE {KEY} AND op_fingerprint IS NOT NULL",
             values,
         )
@@ -323,7 +323,7 @@ class SqliteLedger(RunHistory):
     def _supersede(self, column: str, identity: Identity, by: bytes | None) -> None:
         """Note that what stands in `column` is replaced: a row that brings it back is stale."""
         self._db.execute(
-            "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, "  # noqa: S608
+            "INSERT OR IGNORE INTO superseded SELECT target, provider, group_ref, consumer_ref, "  # noqa: S608 - our own names
             f"{column} FROM entries WHERE {KEY} AND length({column}) > 0 AND {column} IS NOT ?",
             (self._target, *identity, by),
         )

@@ -27,7 +27,7 @@ def _move_statement(to: State) -> Callable[[str], str]:
     allowed = ", ".join(f"'{state}'" for state, onward in TRANSITIONS.items() if to in onward)
     kept = ("fingerprint", "connection_id", "ours", "sent_at", "settle_at", "run_id")
     head = (
-        "INSERT INTO entries (target, provider, group_ref, consumer_ref, fingerprint, refresh_digest,"  # noqa: S608
+        "INSERT INTO entries (target, provider, group_ref, consumer_ref, fingerprint, refresh_digest,"  # noqa: S608 - our own names
         " connection_id, ours, posts, sent_at, settle_at, run_id, updated_at, state, doubt)"
         f" SELECT ?1, *, '{to}', coalesce(?2, 0) FROM "
     )

@@ -69,7 +69,7 @@ class Untimed(Fault):
 class DateReader:
     """Reads a column of times in one format; `on_naive` is told the zone when it meets a time without one."""
 
-    def __init__(self, format: str | None, zone: str | None, *, on_naive: Callable[[str], None]) -> None:  # noqa: A002
+    def __init__(self, format: str | None, zone: str | None, *, on_naive: Callable[[str], None]) -> None:  # noqa: A002 - the setting
         self._format = format or "iso8601"
         self._zone_name = zone or "UTC"
         self._zone = _zone(self._zone_name)

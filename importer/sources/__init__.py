@@ -68,7 +68,7 @@ def _open(path: "Location | None", format: str, records: str | None) -> Source: 
     from importer.sources.files import display_name, format_of
 
     if format == "auto":
-        format = "csv" if path is None else format_of(path)  # noqa: A001
+        format = "csv" if path is None else format_of(path)  # noqa: A001 - the setting
     if format != "jsonl" and records is not None:
         raise _not_json(f"{display_name(path)} is read as {format}")
     if format == "csv":

@@ -255,7 +255,7 @@ def _matches(given: str, base: Path, suffixes: tuple[str, ...]) -> Sequence[Loca
         files = [path]
     elif glob.has_magic(given):
         # Path.glob takes no absolute pattern
-        hits = (base / hit for hit in glob.glob(given, root_dir=base, recursive=True))  # noqa: PTH207
+        hits = (base / hit for hit in glob.glob(given, root_dir=base, recursive=True))  # noqa: PTH207 - as said above
         files = [hit for hit in hits if not hit.is_dir()]
         nothing = f"{given} matches no file"
     else:
